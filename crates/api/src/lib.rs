@@ -1,0 +1,1 @@
+//! The gRPC contract: generated code and its conversions.

@@ -1,0 +1,1 @@
+//! A record of every decision, and the sinks that keep it.

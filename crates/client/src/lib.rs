@@ -1,0 +1,1 @@
+//! A Rust client with retries and a cache that honours leases.

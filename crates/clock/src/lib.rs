@@ -1,0 +1,1 @@
+//! Time that counts suspend, and a clock that tests can drive.

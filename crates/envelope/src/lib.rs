@@ -1,0 +1,1 @@
+//! The bytes of a wrapped key: format, parser and encryption context.

@@ -1,0 +1,1 @@
+//! Typed ids, parsed in their constructors.

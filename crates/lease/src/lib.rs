@@ -1,0 +1,1 @@
+//! Leases: proofs, the state machine, the refresher and the sealed cache.

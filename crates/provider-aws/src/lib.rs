@@ -1,0 +1,1 @@
+//! Becoming a tenant's IAM role and using the tenant's AWS KMS key.

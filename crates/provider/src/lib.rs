@@ -1,0 +1,1 @@
+//! What a cloud must do for us, and the deadlines, retries and budgets around it.

@@ -1,0 +1,1 @@
+//! Key bytes: locked memory, sealing, wiping and process hardening.

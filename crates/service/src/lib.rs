@@ -1,0 +1,1 @@
+//! The pipeline: authorise, find the binding, hold the lease, act, audit.

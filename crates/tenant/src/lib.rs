@@ -1,0 +1,1 @@
+//! Tenants and bindings, and the registry that keeps them.
