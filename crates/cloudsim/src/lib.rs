@@ -1,1 +1,3 @@
 //! A simulator of the clouds that enforces their policies.
+
+pub mod aws;

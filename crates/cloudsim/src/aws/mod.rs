@@ -1,0 +1,3 @@
+//! Amazon Web Services: STS, KMS, the instance metadata service and container credentials.
+
+pub mod policy;
