@@ -1,1 +1,24 @@
 //! Tenants and bindings, and the registry that keeps them.
+//!
+//! Owns the model: what a tenant and a binding are, which changes they allow ([`Tenant`]'s methods are the whole list)
+//! and how an external id is derived. [`Registry`] is the trait of whatever keeps the records. Deliberately makes no
+//! call to a cloud or a database and holds no secret: a record has ids, names and wrapped bytes only (promise P8).
+//!
+//! Invariants: at most one binding of a tenant is ACTIVE; a binding's version grows with each change of it; a record's
+//! revision grows with each change of anything in it; ids are never reused.
+//!
+//! Reading order: [`Tenant`], [`Binding`], [`LeaseTerms`], [`Registry`].
+
+mod binding;
+mod error;
+mod external_id;
+mod registry;
+mod tenant;
+mod terms;
+
+pub use binding::{Binding, BindingState, CloudSettings, NewBinding};
+pub use error::{ChangeError, RegistryError, TermsError};
+pub use external_id::ExternalId;
+pub use registry::{Change, Page, PageRequest, Registry};
+pub use tenant::{MAX_BINDINGS, Tenant, TenantState, UNDELETE_WINDOW};
+pub use terms::{CacheMode, LeaseTerms, RevocationBound};
