@@ -190,3 +190,150 @@ fn lockable(
         }
     }
 }
+
+#[cfg(test)]
+impl Arena {
+    /// Whether nothing is left in the slots that are free. Holding the list keeps them free while they are read.
+    pub(crate) fn free_slots_are_zero(&self) -> bool {
+        let free = self.inner.free();
+        // SAFETY: a free slot has no owner, and cannot get one while we hold the list.
+        free.iter().all(|&index| unsafe { self.inner.slot(index).read_volatile() } == [0; SLOT])
+    }
+
+    /// The smallest arena, for tests.
+    pub(crate) fn small() -> Self {
+        let bytes = ArenaConfig::MIN_BYTES;
+        Self::new(ArenaConfig { bytes, on_unlockable: OnUnlockable::DangerUseOrdinaryMemory }).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::HashSet;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_full_arena_refuses_and_recovers_when_a_slot_returns() {
+        let arena = Arena::small();
+        let mut held: Vec<_> = (0..arena.capacity()).map(|_| arena.take().unwrap()).collect();
+        let full = SecretError::ArenaFull { capacity: arena.capacity() };
+        assert_eq!(arena.in_use(), arena.capacity());
+        assert_eq!(arena.take().err(), Some(full));
+        drop(held.pop());
+        held.push(arena.take().unwrap());
+        assert_eq!(arena.take().err(), Some(full));
+        held.clear();
+        assert_eq!(arena.in_use(), 0);
+    }
+
+    #[test]
+    fn no_slot_is_handed_out_twice() {
+        const THREADS: u8 = 4;
+        let arena = Arena::small();
+        let share = arena.capacity() / usize::from(THREADS);
+        let barrier = Barrier::new(THREADS.into());
+        let claim = |mark: u8| {
+            barrier.wait();
+            for _ in 0..50 {
+                let mut held: Vec<_> = (0..share).map(|_| arena.take().unwrap()).collect();
+                for slot in &mut held {
+                    assert_eq!(slot.bytes(), &[0; SLOT], "a slot is clean when it is handed out");
+                    slot.bytes_mut().fill(mark);
+                }
+                assert!(
+                    held.iter().all(|slot| slot.bytes() == &[mark; SLOT]),
+                    "another owner wrote to this slot"
+                );
+            }
+        };
+        thread::scope(|scope| {
+            let claim = &claim;
+            (1..=THREADS).for_each(|mark| drop(scope.spawn(move || claim(mark))));
+        });
+        let held: Vec<_> = (0..arena.capacity()).map(|_| arena.take().unwrap()).collect();
+        let places: HashSet<_> = held.iter().map(|slot| slot.bytes().as_ptr()).collect();
+        assert_eq!(places.len(), arena.capacity());
+    }
+
+    #[test]
+    fn a_dropped_slot_is_zero() {
+        let arena = Arena::small();
+        let mut slot = arena.take().unwrap();
+        slot.bytes_mut().fill(0xA5);
+        let place = slot.index;
+        drop(slot);
+        assert!(arena.inner.free().contains(&place));
+        assert!(arena.free_slots_are_zero());
+    }
+
+    #[test]
+    fn the_arena_outlives_its_handle_while_a_slot_is_held() {
+        let mut slot = Arena::small().take().unwrap();
+        slot.bytes_mut().fill(7);
+        assert_eq!(slot.bytes(), &[7; SLOT]);
+    }
+
+    /// A kernel that locks at most `limit` bytes, and notes what it was asked.
+    fn grudging(
+        limit: usize,
+        asked: &RefCell<Vec<(usize, Protection)>>,
+    ) -> impl Fn(usize, Protection) -> Result<Region, OsError> {
+        move |bytes, protection| {
+            asked.borrow_mut().push((bytes, protection));
+            let locks = protection == Protection::Mlock && bytes <= limit;
+            if locks || protection == Protection::None {
+                Region::map(bytes, Protection::None)
+            } else {
+                Err(OsError::from_code(libc::EAGAIN))
+            }
+        }
+    }
+
+    #[test]
+    fn a_low_memlock_limit_gives_a_smaller_arena() {
+        let asked = RefCell::new(Vec::new());
+        let arena = Arena::with_mapper(ArenaConfig::default(), grudging(64 * 1024, &asked)).unwrap();
+        assert_eq!(arena.capacity(), 64 * 1024 / SLOT);
+        let sizes: Vec<_> = asked.borrow().iter().map(|(bytes, _)| bytes / 1024).collect();
+        assert_eq!(sizes, [1024, 1024, 512, 512, 256, 256, 128, 128, 64, 64]);
+        let first = asked.borrow()[0].1;
+        assert_eq!(first, Protection::MemfdSecret, "the better protection is tried first");
+    }
+
+    #[test]
+    fn nothing_lockable_is_refused_unless_danger_is_chosen() {
+        let asked = RefCell::new(Vec::new());
+        let refused = Arena::with_mapper(ArenaConfig::default(), grudging(0, &asked)).err();
+        let os = OsError::from_code(libc::EAGAIN);
+        assert_eq!(refused, Some(SecretError::Unlockable { wanted: ArenaConfig::MIN_BYTES, os }));
+        assert!(asked.borrow().iter().all(|(_, protection)| *protection != Protection::None));
+
+        let danger =
+            ArenaConfig { on_unlockable: OnUnlockable::DangerUseOrdinaryMemory, ..ArenaConfig::default() };
+        let arena = Arena::with_mapper(danger, grudging(0, &asked)).unwrap();
+        assert_eq!(arena.protection(), Protection::None);
+        assert_eq!(arena.capacity(), ArenaConfig::DEFAULT_BYTES / SLOT);
+        assert!(arena.protection().to_string().contains("NO PROTECTION"));
+    }
+
+    #[test]
+    fn an_arena_below_the_minimum_is_refused() {
+        let (bytes, minimum) = (ArenaConfig::MIN_BYTES - 1, ArenaConfig::MIN_BYTES);
+        let config = ArenaConfig { bytes, ..ArenaConfig::default() };
+        assert_eq!(Arena::new(config).err(), Some(SecretError::ArenaTooSmall { bytes, minimum }));
+    }
+
+    #[test]
+    fn debug_shows_counts_and_no_contents() {
+        let arena = Arena::small();
+        let mut slot = arena.take().unwrap();
+        slot.bytes_mut().fill(b'Q');
+        let shown = format!("{arena:?}");
+        assert!(shown.starts_with("Arena { capacity: 256, in_use: 1, protection: "), "{shown}");
+        assert!(!shown.contains("81") && !shown.contains('Q'), "{shown}");
+    }
+}

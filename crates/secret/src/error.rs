@@ -67,6 +67,11 @@ impl OsError {
         Self(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_code(code: i32) -> Self {
+        Self(code)
+    }
+
     /// The number, as in `errno(3)`.
     #[must_use]
     pub fn code(self) -> i32 {

@@ -167,3 +167,65 @@ fn page_size() -> usize {
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).ok().filter(|s| s.is_power_of_two()).unwrap_or(4096)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    /// The kernel's own description of the mapping at `address`: flags such as `lo` (locked), `dd` (not dumped), `dc` (not
+    /// copied to a child), and the access rights of the mappings on either side.
+    fn describe(address: usize) -> (String, [String; 2]) {
+        let text = fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut mappings: Vec<(usize, usize, String, String)> = Vec::new();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let range = words.next().and_then(|w| w.split_once('-'));
+            let bound = |hex| usize::from_str_radix(hex, 16).ok();
+            if let Some((start, end)) = range.and_then(|(s, e)| Some((bound(s)?, bound(e)?))) {
+                mappings.push((start, end, words.next().unwrap().to_owned(), String::new()));
+            } else if let (Some(flags), Some(last)) = (line.strip_prefix("VmFlags:"), mappings.last_mut()) {
+                flags.clone_into(&mut last.3);
+            }
+        }
+        let own = mappings.iter().find(|m| m.0 == address).unwrap();
+        let rights = |at: usize| mappings.iter().find(|m| m.0 <= at && at < m.1).unwrap().2.clone();
+        (own.3.clone(), [rights(own.0 - 1), rights(own.1)])
+    }
+
+    fn check(protection: Protection) {
+        let region = Region::map(10_000, protection).unwrap();
+        assert_eq!(region.len(), 10_000usize.next_multiple_of(page_size()));
+        let (flags, neighbours) = describe(region.start().as_ptr() as usize);
+        for flag in ["lo", "dd", "dc"] {
+            assert!(flags.split_whitespace().any(|f| f == flag), "{protection:?} lacks {flag}: {flags}");
+        }
+        assert_eq!(neighbours, ["---p", "---p"], "guard pages on both sides");
+    }
+
+    #[test]
+    fn mlocked_memory_is_locked_not_dumped_not_inherited_and_guarded() {
+        check(Protection::Mlock);
+    }
+
+    #[test]
+    fn secret_memory_is_locked_not_dumped_not_inherited_guarded_and_unreadable_from_outside() {
+        let Ok(region) = Region::map(4096, Protection::MemfdSecret) else {
+            // A kernel before 5.14, or with secretmem.enable=0. The arena then falls back, which other tests cover.
+            return;
+        };
+        check(Protection::MemfdSecret);
+        let memory = File::open("/proc/self/mem").unwrap();
+        let address = region.start().as_ptr() as u64;
+        assert!(
+            memory.read_exact_at(&mut [0; 16], address).is_err(),
+            "secret pages can be read through /proc"
+        );
+        let ordinary = [1u8; 16];
+        let mut seen = [0; 16];
+        memory.read_exact_at(&mut seen, ordinary.as_ptr() as u64).unwrap();
+        assert_eq!(seen, ordinary, "and that is not because nothing can");
+    }
+}

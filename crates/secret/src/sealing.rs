@@ -147,3 +147,198 @@ impl fmt::Debug for Sealed {
         write!(f, "Sealed({} bytes)", self.size())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::thread;
+
+    use proptest::prelude::*;
+    use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+    use super::*;
+
+    assert_not_impl_any!(SealingKey: Clone, PartialEq, serde::Serialize);
+    assert_impl_all!(SealingKey: Send, Sync);
+    assert_impl_all!(Sealed: Send, Sync);
+
+    fn any_len() -> impl Strategy<Value = KeyLength> {
+        prop::sample::select(&KeyLength::ALL[..])
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens_to_the_same_key(len in any_len(), aad in prop::collection::vec(any::<u8>(), 0..200)) {
+            let arena = Arena::small();
+            let sealing = SealingKey::generate(&arena).unwrap();
+            let key = PlaintextKey::generate(&arena, len).unwrap();
+            let sealed = sealing.seal(&key, &aad).unwrap();
+            prop_assert_eq!(sealed.size(), len.bytes() + 28);
+            prop_assert!(!sealed.bytes.windows(8).any(|w| key.expose().windows(8).any(|k| k == w)));
+            prop_assert!(sealing.open(&sealed, &aad).unwrap().matches(&key));
+        }
+
+        #[test]
+        fn a_sealed_key_opens_only_under_its_own_key_and_data(
+            len in any_len(),
+            aad in prop::collection::vec(any::<u8>(), 0..64),
+            other in prop::collection::vec(any::<u8>(), 0..64),
+            flip in any::<prop::sample::Index>(),
+            bit in 0..8u32,
+        ) {
+            prop_assume!(aad != other);
+            let arena = Arena::small();
+            let (sealing, stranger) =
+                (SealingKey::generate(&arena).unwrap(), SealingKey::generate(&arena).unwrap());
+            let key = PlaintextKey::generate(&arena, len).unwrap();
+            let sealed = sealing.seal(&key, &aad).unwrap();
+            prop_assert_eq!(sealing.open(&sealed, &other).err(), Some(SecretError::NotAuthentic));
+            prop_assert_eq!(stranger.open(&sealed, &aad).err(), Some(SecretError::NotAuthentic));
+            let mut changed = sealed.clone();
+            changed.bytes[flip.index(sealed.size())] ^= 1 << bit;
+            prop_assert_eq!(sealing.open(&changed, &aad).err(), Some(SecretError::NotAuthentic));
+            prop_assert_eq!(arena.in_use(), 3, "failed openings keep no slot");
+            prop_assert!(arena.free_slots_are_zero(), "and leave nothing in one");
+        }
+    }
+
+    #[test]
+    fn a_sealed_value_of_any_size_is_an_error_and_not_a_panic() {
+        let arena = Arena::small();
+        let sealing = SealingKey::generate(&arena).unwrap();
+        for size in 0..200 {
+            let sealed = Sealed { bytes: vec![0; size].into() };
+            assert_eq!(sealing.open(&sealed, b"").err(), Some(SecretError::NotAuthentic));
+        }
+    }
+
+    #[test]
+    fn nonces_never_repeat_under_concurrent_sealing() {
+        const THREADS: usize = 4;
+        const EACH: usize = 500;
+        let arena = Arena::small();
+        let sealing = SealingKey::generate(&arena).unwrap();
+        let key = PlaintextKey::generate(&arena, KeyLength::B32).unwrap();
+        let barrier = Barrier::new(THREADS);
+        let run = || {
+            barrier.wait();
+            (0..EACH).map(|_| sealing.seal(&key, b"").unwrap().bytes[..NONCE].to_vec()).collect::<Vec<_>>()
+        };
+        let nonces: HashSet<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(nonces.len(), THREADS * EACH);
+    }
+
+    #[test]
+    fn an_exhausted_key_refuses_to_seal_and_still_opens() {
+        let arena = Arena::small();
+        let sealing = SealingKey::generate(&arena).unwrap();
+        let key = PlaintextKey::generate(&arena, KeyLength::B32).unwrap();
+        sealing.seals.store(MAX_SEALS - 1, Ordering::Relaxed);
+        let last = sealing.seal(&key, b"").unwrap();
+        for _ in 0..3 {
+            assert_eq!(sealing.seal(&key, b"").err(), Some(SecretError::KeyExhausted));
+        }
+        assert!(sealing.open(&last, b"").unwrap().matches(&key));
+    }
+
+    #[test]
+    fn a_wiped_key_seals_and_opens_nothing_and_leaves_nothing_in_its_slot() {
+        let arena = Arena::small();
+        let sealing = SealingKey::generate(&arena).unwrap();
+        let key = PlaintextKey::generate(&arena, KeyLength::B32).unwrap();
+        let sealed = sealing.seal(&key, b"").unwrap();
+        assert!(!sealing.is_wiped());
+        for _ in 0..2 {
+            sealing.wipe();
+            assert!(sealing.is_wiped());
+            assert_eq!(sealing.open(&sealed, b"").err(), Some(SecretError::Wiped));
+            assert_eq!(sealing.seal(&key, b"").err(), Some(SecretError::Wiped));
+        }
+        assert_eq!(arena.in_use(), 1, "its slot is free again");
+        assert!(arena.free_slots_are_zero());
+        assert_eq!(format!("{sealing:?}"), "SealingKey { wiped: true, .. }");
+    }
+
+    #[test]
+    fn nothing_opens_or_seals_once_a_concurrent_wipe_has_returned() {
+        const THREADS: usize = 4;
+        let arena = Arena::small();
+        let key = PlaintextKey::generate(&arena, KeyLength::B32).unwrap();
+        for _ in 0..50 {
+            let sealing = SealingKey::generate(&arena).unwrap();
+            let sealed = sealing.seal(&key, b"").unwrap();
+            let (wiped, busy) = (AtomicBool::new(false), AtomicUsize::new(0));
+            let work = || {
+                let mut announced = false;
+                loop {
+                    let after = wiped.load(Ordering::Acquire);
+                    let results = [sealing.open(&sealed, b"").err(), sealing.seal(&key, b"").err()];
+                    if after {
+                        break assert_eq!(results, [Some(SecretError::Wiped); 2]);
+                    }
+                    if !std::mem::replace(&mut announced, true) {
+                        assert_eq!(results, [None; 2], "the wipe waits for everyone's first round");
+                        busy.fetch_add(1, Ordering::Release);
+                    }
+                }
+            };
+            thread::scope(|scope| {
+                (0..THREADS).for_each(|_| drop(scope.spawn(work)));
+                while busy.load(Ordering::Acquire) < THREADS {
+                    thread::yield_now();
+                }
+                sealing.wipe();
+                wiped.store(true, Ordering::Release);
+            });
+        }
+    }
+
+    #[test]
+    fn a_wipe_waits_for_operations_that_are_using_the_key() {
+        let arena = Arena::small();
+        let sealing = SealingKey::generate(&arena).unwrap();
+        let operation = sealing.read();
+        assert!(sealing.key.try_write().is_err(), "an operation excludes the wipe");
+        let (started, finished) = (Barrier::new(2), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                started.wait();
+                sealing.wipe();
+                finished.store(true, Ordering::SeqCst);
+            });
+            started.wait();
+            assert!(operation.is_some(), "the key stays until the operation ends");
+            assert!(!finished.load(Ordering::SeqCst));
+            drop(operation);
+        });
+        assert!(sealing.is_wiped());
+    }
+
+    #[test]
+    fn a_panic_while_the_key_is_locked_does_not_disable_it() {
+        let arena = Arena::small();
+        let sealing = SealingKey::generate(&arena).unwrap();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _guard = sealing.write();
+            panic!("while locked")
+        }));
+        assert!(panicked.is_err());
+        assert!(!sealing.is_wiped());
+        sealing.wipe();
+        assert!(sealing.is_wiped());
+    }
+
+    #[test]
+    fn debug_of_a_sealed_key_is_its_size() {
+        let arena = Arena::small();
+        let key = PlaintextKey::generate(&arena, KeyLength::B32).unwrap();
+        let sealed = SealingKey::generate(&arena).unwrap().seal(&key, b"").unwrap();
+        assert_eq!(format!("{sealed:?}"), "Sealed(60 bytes)");
+    }
+}
