@@ -1,0 +1,170 @@
+//! The list of who may do what.
+
+use leasehold_ids::TenantId;
+
+use crate::{Identity, IdentityPattern, Operation, Operations, RuleError, TenantPattern};
+
+/// Most rules of a list: every request reads them all, and 1,024 comparisons of some 10 ns are 10 µs.
+pub const MAX_RULES: usize = 1024;
+
+/// Decides what a caller may do.
+///
+/// To write your own: decide by the three inputs alone, without a look-up and without waiting; refuse what nothing
+/// allows; do not let a tenant's existence make a difference.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Whether `who` may do `what` to `tenant`. Without a tenant the question is whether they may do it to any tenant at
+    /// all; what they then see is decided tenant by tenant.
+    fn decide(&self, who: &Identity, what: Operation, tenant: Option<&TenantId>) -> Verdict;
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Allowed.
+    Allowed {
+        /// The rule that allowed it, for the record.
+        rule: Box<str>,
+    },
+    /// Not allowed by anything.
+    Refused,
+}
+
+impl Verdict {
+    /// Whether it was allowed.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allowed { .. })
+    }
+}
+
+/// One rule: these callers may do these operations to these tenants.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// How the rule is called in records; free text.
+    pub name: Box<str>,
+    /// Which callers.
+    pub identity: IdentityPattern,
+    /// What they may do.
+    pub operations: Operations,
+    /// To which tenants.
+    pub tenants: Vec<TenantPattern>,
+}
+
+impl Rule {
+    /// A rule that lets `identity` do everything to every tenant.
+    #[must_use]
+    pub fn everything(name: &str, identity: IdentityPattern) -> Self {
+        Self { name: name.into(), identity, operations: Operations::all(), tenants: vec![TenantPattern::Any] }
+    }
+
+    fn allows(&self, who: &Identity, what: Operation, tenant: Option<&TenantId>) -> bool {
+        let covers = |tenant| self.tenants.iter().any(|pattern| pattern.matches(tenant));
+        self.identity.matches(who)
+            && self.operations.contains(what)
+            && tenant.map_or(!self.tenants.is_empty(), covers)
+    }
+}
+
+/// Rules that only allow: the first that fits is named in the record, and what none allows is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(try_from = "Vec<Rule>")]
+pub struct Rules(Vec<Rule>);
+
+impl Rules {
+    /// A list of these rules.
+    ///
+    /// # Errors
+    /// [`RuleError::TooManyRules`] beyond [`MAX_RULES`].
+    pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        if rules.len() > MAX_RULES { Err(RuleError::TooManyRules) } else { Ok(Self(rules)) }
+    }
+}
+
+impl TryFrom<Vec<Rule>> for Rules {
+    type Error = RuleError;
+
+    fn try_from(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        Self::new(rules)
+    }
+}
+
+impl Authorizer for Rules {
+    fn decide(&self, who: &Identity, what: Operation, tenant: Option<&TenantId>) -> Verdict {
+        match self.0.iter().find(|rule| rule.allows(who, what, tenant)) {
+            Some(rule) => Verdict::Allowed { rule: rule.name.clone() },
+            None => Verdict::Refused,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine_of_acme() -> Rules {
+        let engine = Rule {
+            name: "engine".into(),
+            identity: IdentityPattern::UnixUser(7),
+            operations: Operations::parse(["keys", "ListTenants"]).unwrap(),
+            tenants: vec!["acme".parse().unwrap(), "acme-*".parse().unwrap()],
+        };
+        Rules::new(vec![engine, Rule::everything("root", IdentityPattern::UnixUser(0))]).unwrap()
+    }
+
+    fn decide(rules: &Rules, uid: u32, what: Operation, tenant: Option<&str>) -> Verdict {
+        let who = Identity::UnixPeer { uid, gid: 1, pid: None };
+        rules.decide(&who, what, tenant.map(|t| t.parse().unwrap()).as_ref())
+    }
+
+    #[test]
+    fn what_no_rule_allows_is_refused() {
+        let rules = engine_of_acme();
+        let allowed = |rule: &str| Verdict::Allowed { rule: rule.into() };
+        for (uid, what, tenant, verdict) in [
+            (7, Operation::UnwrapKey, Some("acme"), allowed("engine")),
+            (7, Operation::UnwrapKey, Some("acme-eu"), allowed("engine")),
+            (7, Operation::UnwrapKey, Some("other"), Verdict::Refused),
+            (7, Operation::SuspendTenant, Some("acme"), Verdict::Refused),
+            (8, Operation::UnwrapKey, Some("acme"), Verdict::Refused),
+            (0, Operation::SuspendTenant, Some("other"), allowed("root")),
+            (7, Operation::ListTenants, None, allowed("engine")),
+            (8, Operation::ListTenants, None, Verdict::Refused),
+        ] {
+            assert_eq!(decide(&rules, uid, what, tenant), verdict, "{uid} {what} {tenant:?}");
+        }
+    }
+
+    #[test]
+    fn no_rules_refuse_everything() {
+        for what in Operation::ALL {
+            assert_eq!(decide(&Rules::default(), 0, *what, Some("acme")), Verdict::Refused);
+            assert_eq!(decide(&Rules::default(), 0, *what, None), Verdict::Refused);
+        }
+    }
+
+    #[test]
+    fn a_rule_without_tenants_allows_nothing() {
+        let rule = Rule { tenants: vec![], ..Rule::everything("empty", IdentityPattern::UnixUser(0)) };
+        let rules = Rules::new(vec![rule]).unwrap();
+        assert_eq!(decide(&rules, 0, Operation::ListTenants, None), Verdict::Refused);
+    }
+
+    #[test]
+    fn rules_are_read_as_they_are_documented() {
+        let text = r#"[{"name": "engine", "identity": "unix:uid=7", "operations": ["keys"], "tenants": ["acme-*"]}]"#;
+        let rules: Rules = serde_json::from_str(text).unwrap();
+        assert!(decide(&rules, 7, Operation::WatchLeases, Some("acme-1")).is_allowed());
+        for bad in ["identity", "operations", "tenants", "name"] {
+            let broken = text.replace(bad, "unknown");
+            assert!(serde_json::from_str::<Rules>(&broken).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn p9_the_number_of_rules_is_bounded() {
+        let rule = Rule::everything("r", IdentityPattern::Loopback);
+        assert!(Rules::new(vec![rule.clone(); MAX_RULES]).is_ok());
+        assert_eq!(Rules::new(vec![rule; MAX_RULES + 1]), Err(RuleError::TooManyRules));
+    }
+}
