@@ -1,0 +1,144 @@
+//! What is written about one decision.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use leasehold_ids::{BindingId, TenantId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done, and the answer was about to be sent.
+    Served,
+    /// It was decided not to: the caller may not, the tenant does not let us, or the request is wrong.
+    Refused,
+    /// It could not be done: something did not answer, or has no room.
+    Failed,
+    /// It was recorded as served, and then withheld because the lease ended in between. Follows a `served` of the same
+    /// request id.
+    Withheld,
+}
+
+/// Where the key of an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerSource {
+    /// From what was held under the lease; the tenant's cloud was not asked.
+    Cache,
+    /// From the tenant's cloud.
+    Cloud,
+}
+
+/// One decision. Everything here may be read by auditors: ids, names and digests only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// When it was decided, by the wall clock; RFC 3339 in UTC.
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
+    pub time: SystemTime,
+    /// The id of the request, as the caller's answer carries it.
+    pub request_id: Box<str>,
+    /// Who asked.
+    pub caller: Box<str>,
+    /// What was asked for: the name of the method.
+    pub operation: Cow<'static, str>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was not served, in UPPER_SNAKE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'static, str>>,
+    /// The rule that allowed the caller to ask; none if no rule did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Box<str>>,
+    /// The tenant that was named, existing or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    /// The binding of the tenant that was used or changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<BindingId>,
+    /// The tenant's key, as the cloud names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<Box<str>>,
+    /// A digest of the encryption context, in lower-case hexadecimal; equal for equal contexts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_digest: Option<Box<str>>,
+    /// Where the key came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<AnswerSource>,
+    /// The cloud's request id, under which the tenant finds the call in their own audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_request_id: Option<Box<str>>,
+    /// The cloud's code for what went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_code: Option<Box<str>>,
+    /// How long ago the proof began under which the answer was given, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_age_ms: Option<u64>,
+    /// How long the decision took, in microseconds, without the writing of this record.
+    pub latency_us: u64,
+}
+
+impl Record {
+    /// `span` as whole milliseconds, for [`Record::proof_age_ms`].
+    #[must_use]
+    pub fn millis(span: Duration) -> u64 {
+        u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// `span` as whole microseconds, for [`Record::latency_us`].
+    #[must_use]
+    pub fn micros(span: Duration) -> u64 {
+        u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+fn write_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = OffsetDateTime::from(*time).format(&Rfc3339).map_err(serde::ser::Error::custom)?;
+    serializer.serialize_str(&text)
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    OffsetDateTime::parse(&text, &Rfc3339).map(Into::into).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn record(request_id: &str) -> Record {
+        Record {
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
+            request_id: request_id.into(),
+            caller: "loopback".into(),
+            operation: "UnwrapKey".into(),
+            outcome: Outcome::Served,
+            reason: None,
+            rule: Some("local".into()),
+            tenant: Some("acme".parse().unwrap()),
+            binding: None,
+            key_id: None,
+            context_digest: None,
+            source: Some(AnswerSource::Cache),
+            cloud_request_id: None,
+            cloud_code: None,
+            proof_age_ms: Some(7),
+            latency_us: 12,
+        }
+    }
+
+    #[test]
+    fn a_record_reads_as_it_is_documented() {
+        let text = serde_json::to_string(&record("r1")).unwrap();
+        let expected = concat!(
+            r#"{"time":"1970-01-01T00:00:01.5Z","request_id":"r1","caller":"loopback","operation":"UnwrapKey","#,
+            r#""outcome":"served","rule":"local","tenant":"acme","source":"cache","proof_age_ms":7,"latency_us":12}"#
+        );
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record("r1"));
+    }
+}
