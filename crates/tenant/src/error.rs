@@ -66,9 +66,6 @@ pub enum RegistryError {
     /// Somebody else changed the record in between. Read it again and repeat the change.
     #[error("tenant {0} was changed by somebody else in between: read it again and repeat the change")]
     Conflict(TenantId),
-    /// The page token was not issued by this registry.
-    #[error("the page token is not one that this service issued")]
-    BadPageToken,
     /// The store does not answer.
     #[error("the registry is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

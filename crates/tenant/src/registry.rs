@@ -20,12 +20,17 @@ pub enum Change {
 /// Which part of a listing is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// At most this many, 1 to 1000.
+    /// At most this many, 1 to [`PageRequest::MAX_SIZE`].
     pub size: usize,
-    /// Where the last page ended; empty for the first.
-    pub token: String,
+    /// Only tenants whose id comes after this one; none for the first page. It need not exist.
+    pub after: Option<TenantId>,
     /// Whether deleted tenants are listed too.
     pub show_deleted: bool,
+}
+
+impl PageRequest {
+    /// 1000: a page of records of up to 64 bindings stays below what one answer should take.
+    pub const MAX_SIZE: usize = 1000;
 }
 
 /// One page of a listing, in order of id.
@@ -33,8 +38,8 @@ pub struct PageRequest {
 pub struct Page {
     /// The tenants.
     pub tenants: Vec<Arc<Tenant>>,
-    /// Where the next page begins; empty if this was the last.
-    pub next_token: String,
+    /// Whether more follow the last of them.
+    pub more: bool,
 }
 
 /// Keeps tenants. The only state of Leasehold.
@@ -64,7 +69,7 @@ pub trait Registry: Send + Sync + 'static {
     /// One page of tenants in order of id.
     ///
     /// # Errors
-    /// [`RegistryError::BadPageToken`].
+    /// [`RegistryError::Unavailable`].
     async fn list(&self, page: PageRequest) -> Result<Page, RegistryError>;
 
     /// Announces changes from now on. A receiver that lags must read everything again.
