@@ -1,0 +1,243 @@
+//! Tenants and lease terms.
+
+use std::time::Duration;
+
+use leasehold_tenant::{
+    CacheMode, LeaseTerms, RevocationBound, Tenant, TenantState, TermsError, UNDELETE_WINDOW,
+};
+
+use super::{duration, duration_to_proto, tenant_name, timestamp};
+use crate::{FieldError, v1};
+
+/// Longest display name, in characters.
+const MAX_DISPLAY_NAME: usize = 128;
+
+/// Which parts of a tenant an update changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TenantMask {
+    /// `display_name`.
+    pub display_name: bool,
+    /// `lease_terms.revocation_bound`.
+    pub revocation_bound: bool,
+    /// `lease_terms.idle_after`.
+    pub idle_after: bool,
+    /// `lease_terms.entry_max_age`.
+    pub entry_max_age: bool,
+    /// `lease_terms.cache`.
+    pub cache: bool,
+}
+
+/// What a message says about a tenant: valid values, with those that it leaves out at their defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantPatch {
+    /// For people.
+    pub display_name: String,
+    /// The terms under which its leases run.
+    pub terms: LeaseTerms,
+    /// Which of these the message means.
+    pub mask: TenantMask,
+}
+
+impl TenantPatch {
+    /// The display name and terms of `current` with what the mask names replaced.
+    ///
+    /// # Errors
+    /// A [`TermsError`] never arises from terms that were valid one by one; it is passed on all the same.
+    pub fn apply(&self, current: &Tenant) -> Result<(String, LeaseTerms), TermsError> {
+        let (mask, from, mut terms) = (self.mask, self.terms, current.terms);
+        if mask.revocation_bound {
+            terms = terms.bound(from.revocation_bound());
+        }
+        if mask.idle_after {
+            terms = terms.idle_after_of(from.idle_after())?;
+        }
+        if mask.entry_max_age {
+            terms = terms.entry_max_age_of(from.entry_max_age())?;
+        }
+        if mask.cache {
+            terms = terms.cache_mode(from.cache());
+        }
+        let name = if mask.display_name { &self.display_name } else { &current.display_name };
+        Ok((name.clone(), terms))
+    }
+}
+
+/// What `tenant` asks for. Without a mask, what is set is meant.
+///
+/// # Errors
+/// [`FieldError`] with a path that begins with `tenant.` or is `update_mask`.
+pub fn tenant_patch(
+    tenant: v1::Tenant,
+    mask: Option<&prost_types::FieldMask>,
+) -> Result<TenantPatch, FieldError> {
+    if tenant.display_name.chars().count() > MAX_DISPLAY_NAME {
+        return Err(FieldError::new("tenant.display_name", "must have at most 128 characters"));
+    }
+    let mask = match mask.filter(|mask| !mask.paths.is_empty()) {
+        Some(mask) => mask_of_paths(mask)?,
+        None => mask_of_what_is_set(&tenant),
+    };
+    let terms = terms_from_proto(tenant.lease_terms.unwrap_or_default())
+        .map_err(|error| error.inside("tenant.lease_terms"))?;
+    Ok(TenantPatch { display_name: tenant.display_name, terms, mask })
+}
+
+fn mask_of_paths(mask: &prost_types::FieldMask) -> Result<TenantMask, FieldError> {
+    let terms = TenantMask {
+        revocation_bound: true,
+        idle_after: true,
+        entry_max_age: true,
+        cache: true,
+        display_name: false,
+    };
+    mask.paths.iter().try_fold(TenantMask::default(), |known, path| match path.as_str() {
+        "*" => Ok(TenantMask { display_name: true, ..terms }),
+        "display_name" => Ok(TenantMask { display_name: true, ..known }),
+        "lease_terms" => Ok(TenantMask { display_name: known.display_name, ..terms }),
+        "lease_terms.revocation_bound" => Ok(TenantMask { revocation_bound: true, ..known }),
+        "lease_terms.idle_after" => Ok(TenantMask { idle_after: true, ..known }),
+        "lease_terms.entry_max_age" => Ok(TenantMask { entry_max_age: true, ..known }),
+        "lease_terms.cache" => Ok(TenantMask { cache: true, ..known }),
+        _ => Err(FieldError::new(
+            "update_mask",
+            "may name display_name, lease_terms, and revocation_bound, idle_after, entry_max_age and cache of lease_terms",
+        )),
+    })
+}
+
+fn mask_of_what_is_set(tenant: &v1::Tenant) -> TenantMask {
+    let terms = tenant.lease_terms.unwrap_or_default();
+    TenantMask {
+        display_name: !tenant.display_name.is_empty(),
+        revocation_bound: terms.revocation_bound.is_some(),
+        idle_after: terms.idle_after.is_some(),
+        entry_max_age: terms.entry_max_age.is_some(),
+        cache: terms.cache() != v1::CacheMode::Unspecified,
+    }
+}
+
+/// Lease terms; what is absent has its default.
+///
+/// # Errors
+/// [`FieldError`] that names the term.
+pub fn terms_from_proto(terms: v1::LeaseTerms) -> Result<LeaseTerms, FieldError> {
+    let span = |field, value: Option<prost_types::Duration>, default: Duration| {
+        value.map_or(Ok(default), |value| duration(field, value))
+    };
+    let of = |field: &'static str| move |error: TermsError| FieldError::new(field, error);
+    let bound = span("revocation_bound", terms.revocation_bound, RevocationBound::DEFAULT.get())?;
+    let bound = RevocationBound::try_from(bound).map_err(of("revocation_bound"))?;
+    let cache = match v1::CacheMode::try_from(terms.cache) {
+        Ok(v1::CacheMode::Unspecified | v1::CacheMode::On) => CacheMode::On,
+        Ok(v1::CacheMode::Off) => CacheMode::Off,
+        Err(_) => return Err(FieldError::new("cache", "must be CACHE_MODE_ON or CACHE_MODE_OFF")),
+    };
+    LeaseTerms::with_bound(bound)
+        .idle_after_of(span("idle_after", terms.idle_after, LeaseTerms::DEFAULT_IDLE_AFTER)?)
+        .map_err(of("idle_after"))?
+        .entry_max_age_of(span("entry_max_age", terms.entry_max_age, LeaseTerms::DEFAULT_ENTRY_MAX_AGE)?)
+        .map_err(of("entry_max_age"))
+        .map(|terms| terms.cache_mode(cache))
+}
+
+fn terms_to_proto(terms: &LeaseTerms) -> v1::LeaseTerms {
+    let cache = match terms.cache() {
+        CacheMode::On => v1::CacheMode::On,
+        CacheMode::Off => v1::CacheMode::Off,
+    };
+    v1::LeaseTerms {
+        revocation_bound: Some(duration_to_proto(terms.revocation_bound().get())),
+        idle_after: Some(duration_to_proto(terms.idle_after())),
+        entry_max_age: Some(duration_to_proto(terms.entry_max_age())),
+        cache: cache.into(),
+    }
+}
+
+/// A tenant as it travels, with the etag that the service gave it.
+#[must_use]
+pub fn tenant_from_model(tenant: &Tenant, etag: String) -> v1::Tenant {
+    let state = match (tenant.deleted, tenant.state) {
+        (Some(_), _) => v1::TenantState::Deleted,
+        (None, TenantState::Active) => v1::TenantState::Active,
+        (None, TenantState::Suspended) => v1::TenantState::Suspended,
+    };
+    v1::Tenant {
+        name: tenant_name(&tenant.id),
+        display_name: tenant.display_name.clone(),
+        state: state.into(),
+        lease_terms: Some(terms_to_proto(&tenant.terms)),
+        active_binding: tenant.active_binding().map(|b| b.name.to_string()).unwrap_or_default(),
+        etag,
+        create_time: Some(timestamp(tenant.created)),
+        update_time: Some(timestamp(tenant.updated)),
+        delete_time: tenant.deleted.map(timestamp),
+        purge_time: tenant.deleted.map(|at| timestamp(at + UNDELETE_WINDOW)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+        Some(prost_types::Duration { seconds, nanos: 0 })
+    }
+
+    #[test]
+    fn a_term_out_of_bounds_is_named_by_its_path() {
+        for (terms, path) in [
+            (v1::LeaseTerms { revocation_bound: seconds(14), ..Default::default() }, "revocation_bound"),
+            (v1::LeaseTerms { revocation_bound: seconds(-1), ..Default::default() }, "revocation_bound"),
+            (v1::LeaseTerms { idle_after: seconds(0), ..Default::default() }, "idle_after"),
+            (v1::LeaseTerms { entry_max_age: seconds(100_000), ..Default::default() }, "entry_max_age"),
+            (v1::LeaseTerms { cache: 9, ..Default::default() }, "cache"),
+        ] {
+            let tenant = v1::Tenant { lease_terms: Some(terms), ..Default::default() };
+            let error = tenant_patch(tenant, None).unwrap_err();
+            assert_eq!(error.field(), format!("tenant.lease_terms.{path}"));
+        }
+    }
+
+    #[test]
+    fn an_update_changes_only_what_its_mask_names() {
+        let now = SystemTime::UNIX_EPOCH;
+        let strict = LeaseTerms::with_bound(RevocationBound::STRICT).cache_mode(CacheMode::Off);
+        let current = Tenant::new("acme".parse().unwrap(), "Acme".into(), strict, now);
+        let asked = v1::Tenant {
+            display_name: "New".into(),
+            lease_terms: Some(v1::LeaseTerms { idle_after: seconds(30), ..Default::default() }),
+            ..Default::default()
+        };
+        let mask = prost_types::FieldMask { paths: vec!["lease_terms.idle_after".into()] };
+        let (name, terms) = tenant_patch(asked.clone(), Some(&mask)).unwrap().apply(&current).unwrap();
+        assert_eq!((name.as_str(), terms), ("Acme", strict.idle_after_of(Duration::from_secs(30)).unwrap()));
+        let (name, terms) = tenant_patch(asked, None).unwrap().apply(&current).unwrap();
+        assert_eq!((name.as_str(), terms), ("New", strict.idle_after_of(Duration::from_secs(30)).unwrap()));
+    }
+
+    #[test]
+    fn a_mask_that_names_something_else_is_refused() {
+        let mask = prost_types::FieldMask { paths: vec!["state".into()] };
+        assert_eq!(tenant_patch(v1::Tenant::default(), Some(&mask)).unwrap_err().field(), "update_mask");
+    }
+
+    #[test]
+    fn terms_survive_the_way_there_and_back() {
+        let terms = LeaseTerms::with_bound(RevocationBound::LEAST).cache_mode(CacheMode::Off);
+        assert_eq!(terms_from_proto(terms_to_proto(&terms)), Ok(terms));
+        assert_eq!(terms_from_proto(v1::LeaseTerms::default()), Ok(LeaseTerms::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_the_conversion(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            if let Ok(tenant) = <v1::Tenant as prost::Message>::decode(&bytes[..]) {
+                let _ = tenant_patch(tenant, None);
+            }
+        }
+    }
+}
