@@ -1,0 +1,99 @@
+//! The control interface: what the simulated world's owners, administrators and misfortunes do.
+//!
+//! [`Control`] is the in-process form; [`http`] offers the same over HTTP and JSON.
+
+mod aws;
+mod calls;
+pub(crate) mod http;
+mod http_aws;
+pub(crate) mod model;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::SimClock;
+use crate::error::SimError;
+use crate::faults::{FaultId, FaultSpec, FaultStatus};
+use crate::log::{CallQuery, CallRecord};
+use crate::simulator::Shared;
+
+pub use aws::AwsControl;
+pub use model::{
+    AccessKeySpec, IssuerSpec, KeyInfo, KeyInput, OidcProviderSpec, RoleInfo, RoleSpec, UserSpec, WorldInfo,
+};
+
+/// The path that every route of the HTTP form begins with.
+pub(crate) const BASE: &str = "/control/v1";
+
+/// The control interface of one simulator. Clones control the same one.
+#[derive(Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Control").finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The part about AWS.
+    pub fn aws(&self) -> AwsControl {
+        AwsControl::new(self.shared.clone())
+    }
+
+    /// Injects a fault.
+    pub fn inject(&self, fault: FaultSpec) -> FaultId {
+        self.shared.faults.inject(fault)
+    }
+
+    /// Clears a fault.
+    ///
+    /// # Errors
+    /// When it is not in force any more.
+    pub fn clear_fault(&self, id: FaultId) -> Result<(), SimError> {
+        let known = self.shared.faults.clear(id);
+        if known { Ok(()) } else { Err(SimError::not_found("fault", id.0.to_string())) }
+    }
+
+    /// Clears all faults. Calls that a fault is holding stay held.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear_all();
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        self.shared.faults.list()
+    }
+
+    /// The calls that match, oldest first.
+    pub fn calls(&self, query: &CallQuery) -> Vec<CallRecord> {
+        self.shared.log.query(query)
+    }
+
+    /// How many calls match.
+    pub fn count_calls(&self, query: &CallQuery) -> usize {
+        self.shared.log.count(query)
+    }
+
+    /// Forgets all calls.
+    pub fn clear_calls(&self) {
+        self.shared.log.clear();
+    }
+
+    /// The simulator's clock.
+    pub fn clock(&self) -> &SimClock {
+        &self.shared.clock
+    }
+
+    /// Moves the simulated time forward: sessions expire, delayed edits take effect.
+    pub fn advance(&self, by: Duration) {
+        self.shared.clock.advance(by);
+    }
+}

@@ -1,0 +1,266 @@
+//! The log of all calls that the simulated clouds received: what a tenant would find in its own audit log.
+//!
+//! Records name principals, roles, keys and encryption contexts. They have no field that could hold plaintext, key
+//! material, a secret access key or a token.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// Who called what on which resource; the part of a call that faults and log queries match on.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CallFacts {
+    /// `sts`, `kms`, `imds` or `container`.
+    pub service: String,
+    /// The operation as the cloud names it: `AssumeRole`, `Decrypt`, …
+    pub operation: String,
+    /// The region the request was signed for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// ARN of the caller, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Account of the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_account: Option<String>,
+    /// ARN of the role whose session calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_role: Option<String>,
+    /// Access key id of the caller. Not a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    /// Account that owns what is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// ARN of the role being assumed or served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// ARN of the key used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The encryption context sent.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub encryption_context: BTreeMap<String, String>,
+    /// Other parameters that an audit log shows: `externalId`, `roleSessionName`, `sourceIdentity`, `dryRun`, …
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// What the simulated cloud decided about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallDecision {
+    /// It was carried out.
+    Allowed,
+    /// Policy refused it.
+    Denied,
+    /// It failed for another reason: bad parameters, key state, credentials.
+    Failed,
+    /// An injected fault took its place; no policy was consulted.
+    Faulted,
+}
+
+/// One call, as logged.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallRecord {
+    /// Position in the log, counted from 1 and never reused.
+    pub sequence: u64,
+    /// Simulated time of the decision.
+    pub time: Timestamp,
+    /// The id that the caller was given.
+    pub request_id: String,
+    /// Who, what, on which resource.
+    #[serde(flatten)]
+    pub facts: CallFacts,
+    /// The verdict.
+    pub decision: CallDecision,
+    /// HTTP status of the answer; 0 when there was to be none.
+    pub status: u16,
+    /// The cloud's error code, if it was an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// The cloud's error message, if it was an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// Why policy refused, also where the cloud does not tell its caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The faults that were applied to it, by kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
+
+/// Which calls are meant. Every field given must match; an empty one matches all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallMatch {
+    /// `sts`, `kms`, `imds` or `container`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The operation, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// The account called, or the account calling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// ARN of the role assumed, or of the role whose session calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// ARN of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// ARN of the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Entries that the encryption context has to contain.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub encryption_context: BTreeMap<String, String>,
+}
+
+impl CallMatch {
+    /// Whether these facts are meant.
+    pub fn matches(&self, facts: &CallFacts) -> bool {
+        let exactly =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let either = |wanted: &Option<String>, found: [&Option<String>; 2]| {
+            wanted.is_none() || found.contains(&wanted)
+        };
+        exactly(&self.service, &facts.service)
+            && exactly(&self.operation, &facts.operation)
+            && either(&self.account, [&facts.account, &facts.caller_account])
+            && either(&self.role, [&facts.role, &facts.caller_role])
+            && either(&self.key, [&facts.key; 2])
+            && either(&self.principal, [&facts.principal; 2])
+            && self
+                .encryption_context
+                .iter()
+                .all(|(key, value)| facts.encryption_context.get(key) == Some(value))
+    }
+}
+
+/// A query of the log.
+#[derive(Clone, Debug, Default)]
+pub struct CallQuery {
+    /// Which calls.
+    pub matching: CallMatch,
+    /// Only this error code.
+    pub error_code: Option<String>,
+    /// Only this verdict.
+    pub decision: Option<CallDecision>,
+    /// Only records after this sequence number.
+    pub after: u64,
+    /// At most this many, the newest; all when absent.
+    pub limit: Option<usize>,
+}
+
+impl CallQuery {
+    fn matches(&self, record: &CallRecord) -> bool {
+        record.sequence > self.after
+            && self.decision.is_none_or(|wanted| wanted == record.decision)
+            && (self.error_code.is_none() || self.error_code == record.error_code)
+            && self.matching.matches(&record.facts)
+    }
+}
+
+/// A bounded ring of records: the newest `capacity` are kept.
+#[derive(Debug)]
+pub(crate) struct CallLog {
+    capacity: usize,
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    last_sequence: u64,
+    records: VecDeque<CallRecord>,
+}
+
+impl CallLog {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), ring: Mutex::default() }
+    }
+
+    /// Appends a record, numbering it.
+    pub(crate) fn append(&self, mut record: CallRecord) {
+        let mut ring = self.ring();
+        ring.last_sequence += 1;
+        record.sequence = ring.last_sequence;
+        if ring.records.len() == self.capacity {
+            ring.records.pop_front();
+        }
+        ring.records.push_back(record);
+    }
+
+    /// The records that match, oldest first.
+    pub(crate) fn query(&self, query: &CallQuery) -> Vec<CallRecord> {
+        let ring = self.ring();
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let mut found: Vec<_> =
+            ring.records.iter().rev().filter(|record| query.matches(record)).take(limit).cloned().collect();
+        found.reverse();
+        found
+    }
+
+    /// How many records match, without copying them.
+    pub(crate) fn count(&self, query: &CallQuery) -> usize {
+        self.ring().records.iter().filter(|record| query.matches(record)).count()
+    }
+
+    /// Forgets all records; numbering goes on.
+    pub(crate) fn clear(&self) {
+        self.ring().records.clear();
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(operation: &str) -> CallRecord {
+        CallRecord {
+            sequence: 0,
+            time: Timestamp::from_unix_seconds(0),
+            request_id: String::new(),
+            facts: CallFacts { service: "kms".into(), operation: operation.into(), ..CallFacts::default() },
+            decision: CallDecision::Allowed,
+            status: 200,
+            error_code: None,
+            error_message: None,
+            reason: None,
+            faults: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_log_keeps_the_newest_records_and_goes_on_counting() {
+        let log = CallLog::new(2);
+        for operation in ["Encrypt", "Decrypt", "Decrypt"] {
+            log.append(record(operation));
+        }
+        let all = log.query(&CallQuery::default());
+        assert_eq!(all.iter().map(|found| found.sequence).collect::<Vec<_>>(), [2, 3]);
+        log.clear();
+        log.append(record("Encrypt"));
+        assert_eq!(log.query(&CallQuery::default())[0].sequence, 4);
+    }
+
+    #[test]
+    fn a_query_narrows_by_operation_position_and_number() {
+        let log = CallLog::new(10);
+        for operation in ["Encrypt", "Decrypt", "Decrypt", "Decrypt"] {
+            log.append(record(operation));
+        }
+        let decrypts = CallMatch { operation: Some("Decrypt".into()), ..CallMatch::default() };
+        let query = CallQuery { matching: decrypts, after: 2, limit: Some(1), ..CallQuery::default() };
+        let found = log.query(&query);
+        assert_eq!(found.iter().map(|found| found.sequence).collect::<Vec<_>>(), [4]);
+        assert_eq!(log.count(&query), 2);
+    }
+}

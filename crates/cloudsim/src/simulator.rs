@@ -1,0 +1,167 @@
+//! Starts and stops a simulator: `Config` → [`Simulator::start`] → [`Endpoints`] and [`Control`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::aws::arn::Region;
+use crate::aws::container::{self, Container};
+use crate::aws::endpoint::Endpoint;
+use crate::aws::imds::Imds;
+use crate::aws::secret::SecretText;
+use crate::aws::world::World;
+use crate::clock::SimClock;
+use crate::control::Control;
+use crate::control::http::ControlHandler;
+use crate::error::SimError;
+use crate::faults::Faults;
+use crate::log::CallLog;
+use crate::server::{Handler, Listener};
+
+/// Where to listen, and how big the log is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// STS and KMS. Default: an ephemeral port of 127.0.0.1, like the others.
+    pub aws: SocketAddr,
+    /// The instance metadata service.
+    pub imds: SocketAddr,
+    /// The container credentials endpoint.
+    pub container: SocketAddr,
+    /// The control API. It has no access control: keep it on loopback.
+    pub control: SocketAddr,
+    /// The region that the platform's machine is in. Default: `eu-central-1`.
+    pub region: Region,
+    /// Records that the call log keeps. Default: 65,536, about 60 MiB when every record is large.
+    pub log_capacity: usize,
+}
+
+impl Config {
+    /// Everything on ephemeral ports of 127.0.0.1, in this region.
+    pub fn ephemeral(region: Region) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { aws: any, imds: any, container: any, control: any, region, log_capacity: 65_536 }
+    }
+}
+
+/// Where a running simulator listens.
+#[derive(Clone)]
+pub struct Endpoints {
+    /// STS and KMS, as `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL_KMS` take it.
+    pub aws: String,
+    /// The metadata service, as `AWS_EC2_METADATA_SERVICE_ENDPOINT` takes it.
+    pub imds: String,
+    /// The container credentials, as `AWS_CONTAINER_CREDENTIALS_FULL_URI` takes it.
+    pub container: String,
+    /// What `AWS_CONTAINER_AUTHORIZATION_TOKEN` has to hold.
+    pub container_token: SecretText,
+    /// The control API's base, `http://…/control/v1`.
+    pub control: String,
+    /// The region of the platform's machine.
+    pub region: Region,
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Endpoints")
+            .field("aws", &self.aws)
+            .field("imds", &self.imds)
+            .field("container", &self.container)
+            .field("control", &self.control)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that the listeners and the control interface share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: SimClock,
+    pub(crate) faults: Faults,
+    pub(crate) log: CallLog,
+    pub(crate) aws: World,
+}
+
+/// A running simulator. Dropping it stops its listeners; [`Simulator::shutdown`] also waits for them.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    endpoints: Endpoints,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Simulator").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
+}
+
+impl Simulator {
+    /// Opens the listeners and serves an empty world. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on.
+    pub async fn start(config: Config) -> Result<Self, SimError> {
+        let aws = Listener::bind(config.aws).await?;
+        let imds = Listener::bind(config.imds).await?;
+        let container = Listener::bind(config.container).await?;
+        let control = Listener::bind(config.control).await?;
+        let token = SecretText::generate(24)?;
+        let endpoints = Endpoints {
+            aws: format!("http://{}", aws.address()),
+            imds: format!("http://{}", imds.address()),
+            container: format!("http://{}{}", container.address(), container::PATH),
+            container_token: token.clone(),
+            control: format!("http://{}{}", control.address(), crate::control::BASE),
+            region: config.region.clone(),
+        };
+        let shared = Arc::new(Shared {
+            clock: SimClock::default(),
+            faults: Faults::default(),
+            log: CallLog::new(config.log_capacity),
+            aws: World::default(),
+            config,
+        });
+        let simulator = Self {
+            shared: shared.clone(),
+            endpoints,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        simulator.serve(aws, Endpoint { shared: shared.clone() });
+        simulator.serve(imds, Imds { shared: shared.clone(), tokens: Mutex::new(HashMap::new()) });
+        simulator.serve(container, Container { shared, token });
+        simulator.serve(control, ControlHandler::new(simulator.control(), simulator.endpoints.clone()));
+        Ok(simulator)
+    }
+
+    /// Where it listens.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Everything that the control API offers, in process.
+    pub fn control(&self) -> Control {
+        Control::new(self.shared.clone())
+    }
+
+    /// Closes the listeners and all connections, and waits until that is done.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn serve(&self, listener: Listener, handler: impl Handler) {
+        listener.serve(Arc::new(handler), self.stop.clone(), &self.tasks);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

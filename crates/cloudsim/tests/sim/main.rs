@@ -1,0 +1,4 @@
+//! The simulator over real sockets.
+
+mod client;
+mod sts;
