@@ -16,11 +16,12 @@ pub enum Measure {
     NoCoreFile,
 }
 
+/// The name of the kernel's setting.
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotDumpable => "process marked as not dumpable",
-            Self::NoCoreFile => "core files off",
+            Self::NotDumpable => "PR_SET_DUMPABLE",
+            Self::NoCoreFile => "RLIMIT_CORE",
         })
     }
 }
@@ -47,14 +48,8 @@ impl HardeningReport {
 
 impl fmt::Display for HardeningReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_complete() {
-            return f.write_str("core dumps off");
-        }
-        f.write_str("core dumps NOT fully off:")?;
-        for (measure, os) in &self.failures {
-            write!(f, " {measure} failed ({os});")?;
-        }
-        Ok(())
+        f.write_str(if self.is_complete() { "core dumps off" } else { "core dumps NOT fully off" })?;
+        self.failures.iter().try_for_each(|(measure, os)| write!(f, "; {measure} failed: {os}"))
     }
 }
 
@@ -80,4 +75,19 @@ fn set_no_core_file() -> Result<(), OsError> {
 
 fn check(result: libc::c_int) -> Result<(), OsError> {
     if result == 0 { Ok(()) } else { Err(OsError::last()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_measure_is_reported_with_its_reason() {
+        let os = OsError::from_code(libc::EPERM);
+        let report = HardeningReport { failures: vec![(Measure::NoCoreFile, os)] };
+        assert!(!report.is_complete());
+        assert_eq!(report.failures().collect::<Vec<_>>(), [(Measure::NoCoreFile, os)]);
+        let shown = report.to_string();
+        assert!(shown.starts_with("core dumps NOT fully off; RLIMIT_CORE failed: "), "{shown}");
+    }
 }
