@@ -1,1 +1,49 @@
 //! Leases: proofs, the state machine, the refresher and the sealed cache.
+//!
+//! Owns the answer to one question: may this be served now? Everything that Leasehold holds, it holds under a lease, and
+//! a lease lives only as long as the tenant's cloud keeps proving that we are let in. Deliberately knows no cloud (it has
+//! [`leasehold_provider::KeyProvider`]), no transport, no caller and no registry.
+//!
+//! Invariants:
+//! - A lease ends `revocation_bound` after the *start* of its newest complete proof: a fresh assume, then an unwrap of
+//!   the canary with that session. Nothing else lengthens it.
+//! - Whatever leaves Live wipes its sealing key before anything else happens.
+//! - A success counts only if no denial arrived and nothing was changed since it began.
+//! - An answer is released only by a check made right before it is encoded.
+//! - No lock is held across a call to a cloud.
+//!
+//! Reading order: [`Leases`], `machine` (the rules), `cell` (the rules at work), `prover`, `schedule`, `budget`,
+//! `sentinel`, `cache`, `operations`.
+
+mod activation;
+mod budget;
+mod cache;
+mod canary;
+mod cell;
+mod error;
+mod flights;
+mod forbidden;
+mod held;
+mod hub;
+mod leases;
+mod live;
+mod machine;
+mod operations;
+mod prover;
+mod providers;
+mod schedule;
+mod sentinel;
+mod settings;
+mod subject;
+mod view;
+
+pub use activation::Activation;
+pub use budget::{OverBudget, check_plan};
+pub use error::{EndReason, LeaseError};
+pub use held::{Held, Released, Source};
+pub use leases::{HoldGuard, Leases, Parts};
+pub use operations::NewKey;
+pub use providers::Providers;
+pub use settings::Settings;
+pub use subject::Subject;
+pub use view::{LeaseEvent, LeaseState, LeaseView};

@@ -1,0 +1,327 @@
+//! Whose turn it is to prove: one fair budget for all bindings of a provider.
+//!
+//! A token bucket with a queue in front of it. The nearest expiry goes first; retries of denied bindings get at most a
+//! tenth, so that a thousand tenants who revoked cannot delay the one who did not.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use leasehold_clock::{Moment, TimeSource};
+use leasehold_tenant::RevocationBound;
+use tokio::sync::oneshot;
+
+use crate::flights::Urgency;
+
+/// The share of the budget that retries of denied bindings may use.
+const RETRY_SHARE: f64 = 0.1;
+
+/// The share of the budget that renewals may be planned to use; the rest is for first uses, retries and reproves.
+const PLANNED_SHARE: f64 = 0.7;
+
+/// The least share of the bound after which a lease is renewed (see `schedule`), and so the most proofs per bound.
+const PROOFS_PER_BOUND: f64 = 1.0 / 0.4;
+
+/// How much may be used at once after a quiet time, in seconds of the rate. One second: the clouds' own buckets are
+/// about as deep.
+const BURST: f64 = 1.0;
+
+/// A plan that would use more of the budget than renewals may.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "{bindings} bindings would need {needed:.1} proofs per second at their bounds (2.5 per bound each), and 70 % of \
+     proofs_per_second = {budget:.1} is {allowed:.1}: choose longer bounds or raise proofs_per_second"
+)]
+pub struct OverBudget {
+    /// How many bindings were counted.
+    pub bindings: usize,
+    /// Proofs per second that they would need if all were in use.
+    pub needed: f64,
+    /// The whole budget.
+    pub budget: f64,
+    /// What renewals may be planned to use of it.
+    pub allowed: f64,
+}
+
+/// Checks that bindings with these bounds, all in use, can be renewed within `proofs_per_second`.
+///
+/// # Errors
+/// [`OverBudget`] with the arithmetic.
+pub fn check_plan(
+    bounds: impl IntoIterator<Item = RevocationBound>,
+    proofs_per_second: f64,
+) -> Result<(), OverBudget> {
+    let mut bindings = 0;
+    let mut needed = 0.0;
+    for bound in bounds {
+        bindings += 1;
+        needed += PROOFS_PER_BOUND / bound.get().as_secs_f64();
+    }
+    let allowed = proofs_per_second * PLANNED_SHARE;
+    if needed <= allowed {
+        return Ok(());
+    }
+    Err(OverBudget { bindings, needed, budget: proofs_per_second, allowed })
+}
+
+/// The budget of one provider.
+#[derive(Clone)]
+pub(crate) struct Budget {
+    clock: Arc<dyn TimeSource>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    all: Bucket,
+    retries: Bucket,
+    waiting: BinaryHeap<Waiter>,
+    arrivals: u64,
+    /// Whether a task hands out turns at present.
+    pumping: bool,
+}
+
+impl Budget {
+    pub(crate) fn new(proofs_per_second: f64, clock: Arc<dyn TimeSource>) -> Self {
+        let now = clock.now();
+        let state = State {
+            all: Bucket::full(proofs_per_second, now),
+            retries: Bucket::full(proofs_per_second * RETRY_SHARE, now),
+            waiting: BinaryHeap::new(),
+            arrivals: 0,
+            pumping: false,
+        };
+        Self { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Completes when it is the caller's turn. A caller that goes away loses its place and nothing else. The queue is
+    /// bounded by the flights that the leases allow: two for each.
+    pub(crate) async fn turn(&self, urgency: Urgency) {
+        let turn = {
+            let mut state = self.lock();
+            let now = self.clock.now();
+            if state.waiting.is_empty() && state.take(urgency, now) {
+                return;
+            }
+            let (grant, turn) = oneshot::channel();
+            let arrival = state.arrivals;
+            state.arrivals += 1;
+            state.waiting.push(Waiter { urgency, arrival, grant });
+            if !std::mem::replace(&mut state.pumping, true) {
+                tokio::spawn(self.clone().pump());
+            }
+            turn
+        };
+        // The pump outlives every waiter; should it be gone, the runtime is going down.
+        let _ = turn.await;
+    }
+
+    /// Hands out turns until nobody waits.
+    async fn pump(self) {
+        loop {
+            let pause = {
+                let mut state = self.lock();
+                match state.grant(self.clock.now()) {
+                    Some(pause) => pause,
+                    None => {
+                        state.pumping = false;
+                        return;
+                    }
+                }
+            };
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Grants every turn that can be granted now; how long until the next one, or `None` if nobody waits.
+    fn grant(&mut self, now: Moment) -> Option<Duration> {
+        loop {
+            let next = self.waiting.peek()?;
+            if !next.grant.is_closed() && !self.take(next.urgency, now) {
+                return Some(self.pause(now));
+            }
+            if let Some(waiter) = self.waiting.pop() {
+                // One who left in this very moment wastes a turn, which is a turn for everybody else a little later.
+                let _ = waiter.grant.send(());
+            }
+        }
+    }
+
+    fn take(&mut self, urgency: Urgency, now: Moment) -> bool {
+        self.all.refill(now);
+        self.retries.refill(now);
+        match urgency {
+            Urgency::Needed { .. } => self.all.take(),
+            Urgency::Retry if self.retries.has_one() && self.all.has_one() => {
+                self.retries.take() && self.all.take()
+            }
+            Urgency::Retry => false,
+        }
+    }
+
+    fn pause(&self, _now: Moment) -> Duration {
+        match self.waiting.peek().map(|next| next.urgency) {
+            Some(Urgency::Retry) => self.retries.until_one().max(self.all.until_one()),
+            _ => self.all.until_one(),
+        }
+    }
+}
+
+/// Tokens that grow with time.
+struct Bucket {
+    rate: f64,
+    tokens: f64,
+    filled: Moment,
+}
+
+impl Bucket {
+    fn full(rate: f64, now: Moment) -> Self {
+        Self { rate, tokens: Self::depth(rate), filled: now }
+    }
+
+    /// At least one token, or a slow rate would never have a whole one.
+    fn depth(rate: f64) -> f64 {
+        (rate * BURST).max(1.0)
+    }
+
+    fn refill(&mut self, now: Moment) {
+        let grown = now.since(self.filled).as_secs_f64() * self.rate;
+        self.tokens = (self.tokens + grown).min(Self::depth(self.rate));
+        self.filled = now;
+    }
+
+    fn has_one(&self) -> bool {
+        self.tokens >= 1.0
+    }
+
+    fn take(&mut self) -> bool {
+        let has_one = self.has_one();
+        if has_one {
+            self.tokens -= 1.0;
+        }
+        has_one
+    }
+
+    /// How long until there is a whole token. At least a millisecond, so that rounding cannot make the pump spin.
+    fn until_one(&self) -> Duration {
+        Duration::from_secs_f64(((1.0 - self.tokens) / self.rate).clamp(0.001, 60.0))
+    }
+}
+
+struct Waiter {
+    urgency: Urgency,
+    arrival: u64,
+    grant: oneshot::Sender<()>,
+}
+
+impl Waiter {
+    /// What goes first is greatest: needed before retry, nearest expiry, then first come.
+    fn rank(&self) -> (bool, std::cmp::Reverse<Moment>, std::cmp::Reverse<u64>) {
+        let (needed, by) = match self.urgency {
+            Urgency::Needed { by } => (true, by),
+            Urgency::Retry => (false, Moment::START),
+        };
+        (needed, std::cmp::Reverse(by), std::cmp::Reverse(self.arrival))
+    }
+}
+
+impl Ord for Waiter {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Waiter {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiter {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiter {}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_clock::ManualClock;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_start(Duration::from_secs(seconds))
+    }
+
+    /// Lets `urgencies` queue in order behind an empty bucket of 1 per second, and gives the order of their turns.
+    async fn order_of(urgencies: &[Urgency], seconds: u64) -> Vec<usize> {
+        let clock = ManualClock::new();
+        let budget = Budget::new(1.0, Arc::new(clock.clone()));
+        budget.turn(Urgency::Needed { by: at(0) }).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for (i, urgency) in urgencies.iter().copied().enumerate() {
+            let (budget, order) = (budget.clone(), Arc::clone(&order));
+            tokio::spawn(async move {
+                budget.turn(urgency).await;
+                order.lock().unwrap().push(i);
+            });
+            clock.settle().await;
+        }
+        clock.advance(Duration::from_secs(seconds)).await;
+        let order = order.lock().unwrap().clone();
+        order
+    }
+
+    #[tokio::test]
+    async fn the_nearest_expiry_goes_first() {
+        let by = |s| Urgency::Needed { by: at(s) };
+        assert_eq!(order_of(&[by(90), by(30), by(60)], 4).await, [1, 2, 0]);
+    }
+
+    #[tokio::test]
+    async fn p9_retries_of_denied_bindings_never_delay_a_renewal() {
+        let retries = vec![Urgency::Retry; 50];
+        let mut queue = retries.clone();
+        queue.push(Urgency::Needed { by: at(500) });
+        assert_eq!(order_of(&queue, 2).await.first(), Some(&50), "the renewal overtakes all 50 retries");
+    }
+
+    #[tokio::test]
+    async fn p9_retries_of_denied_bindings_get_a_tenth_of_the_budget() {
+        let granted = order_of(&[Urgency::Retry; 50], 100).await.len();
+        assert!((9..=12).contains(&granted), "{granted} retries in 100 s at 1 proof/s");
+    }
+
+    #[tokio::test]
+    async fn one_who_left_does_not_hold_up_the_queue() {
+        let clock = ManualClock::new();
+        let budget = Budget::new(1.0, Arc::new(clock.clone()));
+        budget.turn(Urgency::Needed { by: at(0) }).await;
+        let gone = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.turn(Urgency::Needed { by: at(1) }).await }
+        });
+        clock.settle().await;
+        gone.abort();
+        let next = tokio::spawn(async move { budget.turn(Urgency::Needed { by: at(2) }).await });
+        clock.advance(Duration::from_millis(1_100)).await;
+        assert!(next.is_finished());
+    }
+
+    #[test]
+    fn a_plan_beyond_70_percent_is_refused_with_the_arithmetic() {
+        let strict = std::iter::repeat_n(RevocationBound::STRICT, 100);
+        assert_eq!(check_plan(strict.clone(), 6.0), Ok(()), "100 × 2.5 / 60 s = 4.17 of 4.2 proofs/s");
+        let refused = check_plan(strict, 5.0).unwrap_err();
+        assert!(refused.to_string().contains("4.2 proofs per second"), "{refused}");
+        assert!(refused.to_string().contains("3.5"), "{refused}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The canary: a wrapped random value, not a secret, whose unwrapping is the second half of every proof.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use leasehold_envelope::{
+    Body, EncryptionContext, Envelope, Header, HeaderDigest, Hierarchy, KeyVersion, Purpose, WrappedKey,
+};
+use leasehold_provider::{Ciphertext, KeyProvider, Session, WrapContext};
+use leasehold_secret::{Arena, KeyLength, PlaintextKey};
+use leasehold_tenant::Binding;
+
+use crate::LeaseError;
+
+/// The canary of one version of a binding's key.
+#[derive(Debug, Clone)]
+pub(crate) struct Canary {
+    header: HeaderDigest,
+    ciphertext: Ciphertext,
+}
+
+impl Canary {
+    /// The canary that activation left in the binding.
+    pub(crate) fn of(binding: &Binding) -> Result<Self, LeaseError> {
+        let wrapped = binding.canary.as_ref().ok_or(LeaseError::NotActivated)?;
+        let envelope = Envelope::parse(wrapped.as_bytes()).map_err(LeaseError::Envelope)?;
+        let Body::Direct { ciphertext } = envelope.body() else {
+            return Err(LeaseError::Internal("a canary is always wrapped directly"));
+        };
+        let header = envelope.header();
+        let ciphertext =
+            Ciphertext { bytes: Bytes::clone(ciphertext), key_version: header.key_version.clone() };
+        Ok(Self { header: header.digest(), ciphertext })
+    }
+
+    /// A new canary under `version` of the binding's key, with its value, which only a check of it needs.
+    pub(crate) async fn make(
+        provider: &dyn KeyProvider,
+        session: &Session,
+        binding: &Binding,
+        version: &KeyVersion,
+        arena: &Arena,
+    ) -> Result<(Self, PlaintextKey, WrappedKey), LeaseError> {
+        let value = PlaintextKey::generate(arena, KeyLength::B32)?;
+        let header = header(binding, version, &binding.canary_context);
+        let digest = header.digest();
+        let context =
+            WrapContext { purpose: Purpose::Canary, header: &digest, context: &binding.canary_context };
+        let answer = provider.wrap(session, &value, version, context).await;
+        let ciphertext = answer.map_err(|error| LeaseError::from_proof(Arc::new(error)))?.value;
+        let body = Body::Direct { ciphertext: ciphertext.bytes.clone() };
+        let wrapped = Envelope::new(header, body).map_err(LeaseError::Envelope)?.encode();
+        Ok((Self { header: digest, ciphertext }, value, wrapped))
+    }
+
+    pub(crate) fn key_version(&self) -> &KeyVersion {
+        &self.ciphertext.key_version
+    }
+
+    pub(crate) fn ciphertext(&self) -> &Ciphertext {
+        &self.ciphertext
+    }
+
+    /// What the canary was bound to when it was wrapped.
+    pub(crate) fn context<'a>(&'a self, binding: &'a Binding) -> WrapContext<'a> {
+        WrapContext { purpose: Purpose::Canary, header: &self.header, context: &binding.canary_context }
+    }
+}
+
+/// The header of whatever is wrapped directly under `version` of the binding's key.
+pub(crate) fn header(binding: &Binding, version: &KeyVersion, context: &EncryptionContext) -> Header {
+    Header {
+        hierarchy: Hierarchy::Direct,
+        provider: binding.provider.clone(),
+        key_id: binding.key.clone(),
+        key_version: version.clone(),
+        tenant: binding.name.tenant().clone(),
+        binding: binding.name.binding().clone(),
+        context: context.commitment(),
+    }
+}

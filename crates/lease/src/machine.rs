@@ -1,0 +1,519 @@
+//! The state machine of one lease: plain data and rules, no waiting, no cloud.
+//!
+//! Time comes in as a parameter and what is to be done goes out as a return value, so that every rule can be tested
+//! without a clock or a task. Whatever leaves Live wipes before it returns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_clock::{Generation, Moment};
+use leasehold_ids::{BindingVersion, LeaseEpoch};
+use leasehold_provider::ProviderError;
+use leasehold_secret::Arena;
+
+use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
+use crate::live::{Live, Proof};
+use crate::schedule;
+use crate::{EndReason, LeaseError, LeaseState, LeaseView, Subject};
+
+/// A reading of the clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) at: Moment,
+    pub(crate) generation: Generation,
+}
+
+/// How a proof ended.
+pub(crate) enum Outcome {
+    Proven(Proof),
+    /// The cloud said no, and it is the tenant's no.
+    Denied(Arc<ProviderError>),
+    /// The cloud said no to us as ourselves: the sentinel was denied as well.
+    Masked(Arc<ProviderError>),
+    /// No answer that says anything about the binding.
+    Failed(LeaseError),
+}
+
+/// What a request is to do.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Serve(Arc<Live>),
+    /// A proof decides; it must be started if it is given.
+    Wait(Landing, Option<Start>),
+    /// The lease is live, but the sentinel's verdict on a denial is awaited. Ask again after it.
+    Pause(Landing),
+    Fail(LeaseError),
+}
+
+/// What the machine needs from its surroundings to take a proof home.
+pub(crate) struct Means<'a> {
+    pub(crate) arena: &'a Arena,
+    pub(crate) sealing_key_max_age: Duration,
+    /// An epoch that nothing was sealed under yet.
+    pub(crate) epoch: LeaseEpoch,
+}
+
+enum Phase {
+    Idle,
+    Live(Arc<Live>),
+    Denied { error: Arc<ProviderError>, since: Moment },
+    Lapsed,
+    Suspended(EndReason),
+}
+
+/// One lease.
+pub(crate) struct Machine {
+    subject: Subject,
+    phase: Phase,
+    flights: Flights,
+    denials: u64,
+    ends: u64,
+    runs: u64,
+    masked: bool,
+    /// When a live lease is to be renewed.
+    renew_at: Moment,
+    /// When to prove again after a denial or a failure.
+    retry_at: Option<Moment>,
+    /// When to prove because a request was denied, and when that was last done.
+    suspect_at: Option<Moment>,
+    suspected: Option<Moment>,
+    failures: u32,
+    last_failure: Option<Arc<ProviderError>>,
+    last_use: Moment,
+    holders: usize,
+    seed: u64,
+}
+
+// === What requests ask ===
+
+impl Machine {
+    pub(crate) fn new(subject: Subject, now: Moment, seed: u64) -> Self {
+        Self {
+            subject,
+            phase: Phase::Idle,
+            flights: Flights::default(),
+            denials: 0,
+            ends: 0,
+            runs: 0,
+            masked: false,
+            renew_at: now,
+            retry_at: None,
+            suspect_at: None,
+            suspected: None,
+            failures: 0,
+            last_failure: None,
+            last_use: now,
+            holders: 0,
+            seed,
+        }
+    }
+
+    /// A request wants to be served under `version` of the binding.
+    pub(crate) fn step(&mut self, version: BindingVersion, now: Now) -> Step {
+        self.last_use = self.last_use.max(now.at);
+        self.expire(now);
+        if version != self.subject.binding.version {
+            return Step::Fail(LeaseError::Ended(EndReason::Changed));
+        }
+        match (&self.phase, self.flights.under_verdict()) {
+            (Phase::Suspended(reason), _) => Step::Fail(LeaseError::Ended(*reason)),
+            (Phase::Denied { error, .. }, _) => Step::Fail(LeaseError::Denied(Arc::clone(error))),
+            (Phase::Lapsed, _) => Step::Fail(self.lapsed()),
+            (Phase::Live(_), Some(flight)) => Step::Pause(flight.landing()),
+            (Phase::Live(live), None) => Step::Serve(Arc::clone(live)),
+            (Phase::Idle, _) => self.join_or_start(now),
+        }
+    }
+
+    /// A request found the session of `used` expired and wants the next proof's.
+    pub(crate) fn renew_now(&mut self, used: &Live, version: BindingVersion, now: Now) -> Step {
+        match self.step(version, now) {
+            Step::Serve(live) if live.proof_started == used.proof_started => self.join_or_start(now),
+            other => other,
+        }
+    }
+
+    /// Somebody wants a proof that begins now. Never joins one that began earlier.
+    pub(crate) fn reprove(&mut self, now: Now) -> Step {
+        self.last_use = self.last_use.max(now.at);
+        self.expire(now);
+        if let Phase::Suspended(reason) = &self.phase {
+            return Step::Fail(LeaseError::Ended(*reason));
+        }
+        if !self.flights.has_place() {
+            return Step::Wait(self.flights.queue(), None);
+        }
+        let (start, landing) = self.begin(Urgency::Needed { by: now.at });
+        Step::Wait(landing, Some(start))
+    }
+
+    /// The last check before an answer is encoded: the run that the answer was made in is still live. Gives the time
+    /// that is left.
+    pub(crate) fn confirm(&mut self, run: u64, now: Now) -> Result<Duration, LeaseError> {
+        self.expire(now);
+        match &self.phase {
+            Phase::Live(live) if live.run == run && self.flights.under_verdict().is_none() => {
+                Ok(self.expires(live).since(now.at))
+            }
+            Phase::Live(_) | Phase::Idle => Err(LeaseError::LeaseOver),
+            Phase::Denied { error, .. } => Err(LeaseError::Denied(Arc::clone(error))),
+            Phase::Lapsed => Err(self.lapsed()),
+            Phase::Suspended(reason) => Err(LeaseError::Ended(*reason)),
+        }
+    }
+
+    /// A caller's request was denied by the cloud. That alone denies nothing, but a proof is due that begins after it:
+    /// now, or `interval` after the last one that a request caused.
+    pub(crate) fn suspect(&mut self, now: Moment, interval: Duration) {
+        if matches!(self.phase, Phase::Live(_)) && self.suspect_at.is_none() {
+            self.suspect_at = Some(self.suspected.map_or(now, |last| now.max(last + interval)));
+        }
+    }
+
+    /// The cloud said no to a request in a way that no single request can cause: the key itself cannot be used.
+    pub(crate) fn deny_by_request(&mut self, version: BindingVersion, error: Arc<ProviderError>, now: Now) {
+        if version == self.subject.binding.version && matches!(self.phase, Phase::Live(_)) {
+            self.deny(error, now);
+        }
+    }
+}
+
+// === What proofs report ===
+
+impl Machine {
+    /// `flight` was denied; serving pauses until the sentinel has told whose fault it is.
+    pub(crate) fn await_verdict(&mut self, flight: u64) {
+        self.flights.await_verdict(flight);
+    }
+
+    /// `flight` ended. Tells its waiters what came of it.
+    pub(crate) fn land(&mut self, flight: u64, outcome: Outcome, now: Now, means: &Means<'_>) {
+        let Some(flight) = self.flights.remove(flight) else { return };
+        self.expire(now);
+        let result = match outcome {
+            Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
+            Outcome::Denied(error)
+                if flight.basis.version == self.subject.binding.version && !self.is_suspended() =>
+            {
+                self.deny(Arc::clone(&error), now);
+                Err(LeaseError::Denied(error))
+            }
+            // What was denied is not the binding that we have now.
+            Outcome::Denied(_) => Err(LeaseError::Ended(EndReason::Changed)),
+            Outcome::Masked(error) => {
+                self.masked = true;
+                self.unanswered(Some(Arc::clone(&error)), None, now);
+                Err(LeaseError::Masked(error))
+            }
+            Outcome::Failed(error) => {
+                let (cause, retry_after) = cause(&error);
+                self.unanswered(cause, retry_after, now);
+                Err(error)
+            }
+        };
+        if result.is_err() && self.retry_at.is_none() {
+            // Whatever went wrong, a lease that is wanted is tried again.
+            self.unanswered(None, None, now);
+        }
+        flight.land(result);
+    }
+
+    fn proven(
+        &mut self,
+        flight: &Flight,
+        proof: Proof,
+        now: Now,
+        means: &Means<'_>,
+    ) -> Result<(), LeaseError> {
+        // A success counts only if no denial arrived, and nothing was changed or ended, since it began.
+        if flight.basis != self.basis() || proof.generation != now.generation {
+            return Err(LeaseError::LeaseOver);
+        }
+        let (started, session_life) = (proof.started, proof.session_life);
+        if started + self.bound() <= now.at {
+            self.unanswered(None, None, now);
+            return Err(LeaseError::Lapsed(None));
+        }
+        let live = match &self.phase {
+            Phase::Live(live) => match live.renewed(proof) {
+                Some(renewed) => renewed.rekeyed(means.sealing_key_max_age, means.epoch, means.arena)?,
+                None => return Ok(()),
+            },
+            _ => Live::begin(proof, self.runs + 1, means.epoch, means.arena)?,
+        };
+        self.runs = live.run;
+        self.phase = Phase::Live(Arc::new(live));
+        self.forget_failures();
+        self.renew_at = started
+            + schedule::renew_after(self.subject.terms.revocation_bound(), session_life, self.jitter());
+        Ok(())
+    }
+
+    fn deny(&mut self, error: Arc<ProviderError>, now: Now) {
+        self.denials += 1;
+        let since = match &self.phase {
+            Phase::Denied { since, .. } => *since,
+            _ => now.at,
+        };
+        self.leave(Phase::Denied { error, since });
+        self.retry_at = Some(now.at + schedule::retry_denied_after(now.at.since(since), self.jitter()));
+    }
+
+    /// A proof got no answer. The lease neither ends early nor lives longer for it.
+    fn unanswered(&mut self, cause: Option<Arc<ProviderError>>, retry_after: Option<Duration>, now: Now) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = cause.or(self.last_failure.take());
+        let pause = match &self.phase {
+            Phase::Denied { since, .. } => schedule::retry_denied_after(now.at.since(*since), self.jitter()),
+            // A failed first proof leaves no mark: the next request starts anew. Only a holder makes us go on alone.
+            Phase::Idle if self.holders == 0 => return self.forget_failures(),
+            Phase::Suspended(_) => return,
+            _ => schedule::retry_unanswered_after(self.failures, retry_after, self.jitter()),
+        };
+        self.retry_at = Some(now.at + pause);
+    }
+}
+
+// === What the registry, the operator and engines say ===
+
+impl Machine {
+    /// Shows the machine a snapshot of its tenant's record. Older ones than it has seen are ignored.
+    pub(crate) fn follow(&mut self, subject: &Subject, now: Now) {
+        if subject.revision <= self.subject.revision {
+            return;
+        }
+        let changed = subject.binding.version != self.subject.binding.version;
+        self.subject = subject.clone();
+        if changed || self.is_suspended() {
+            self.ends += 1;
+            self.leave(Phase::Idle);
+            self.retry_at = (self.holders > 0).then_some(now.at);
+        }
+        // A lowered bound applies to the live lease, now.
+        self.expire(now);
+        if let Phase::Live(live) = &self.phase {
+            self.renew_at = self.renew_at.min(live.proof_started + self.bound() / 2);
+        }
+    }
+
+    /// The operator ended the lease; it is not proven again until a newer revision says otherwise.
+    pub(crate) fn end(&mut self, reason: EndReason, revision: u64) {
+        if revision >= self.subject.revision {
+            self.subject.revision = revision;
+            self.ends += 1;
+            self.leave(Phase::Suspended(reason));
+        }
+    }
+
+    /// An engine began to hold keys of this lease.
+    pub(crate) fn hold(&mut self, now: Moment) {
+        self.holders += 1;
+        if matches!(self.phase, Phase::Idle) && self.flights.is_empty() {
+            self.retry_at = Some(now);
+        }
+    }
+
+    /// An engine stopped holding.
+    pub(crate) fn unhold(&mut self, now: Moment) {
+        self.holders = self.holders.saturating_sub(1);
+        self.last_use = self.last_use.max(now);
+    }
+}
+
+// === What the timer does ===
+
+impl Machine {
+    /// Does whatever is due, and says which proof to begin.
+    pub(crate) fn tick(&mut self, now: Now) -> Option<Start> {
+        self.expire(now);
+        let asleep = matches!(self.phase, Phase::Idle | Phase::Suspended(_));
+        if !asleep && self.idle_at().is_some_and(|at| at <= now.at) {
+            self.ends += 1;
+            self.leave(Phase::Idle);
+        }
+        if self.flights.can_dequeue() || self.due().is_some_and(|at| at <= now.at) {
+            let urgency = match &self.phase {
+                Phase::Denied { .. } => Urgency::Retry,
+                Phase::Live(live) => Urgency::Needed { by: self.expires(live) },
+                _ => Urgency::Needed { by: now.at },
+            };
+            return Some(self.begin(urgency).0);
+        }
+        None
+    }
+
+    /// When to tick next; `None` if only somebody from outside can bring the lease to life.
+    pub(crate) fn next_wake(&self) -> Option<Moment> {
+        if self.flights.can_dequeue() {
+            return Some(Moment::START);
+        }
+        match &self.phase {
+            Phase::Live(live) => {
+                [Some(self.expires(live)), self.idle_at(), self.due()].into_iter().flatten().min()
+            }
+            Phase::Denied { .. } | Phase::Lapsed => [self.idle_at(), self.due()].into_iter().flatten().min(),
+            Phase::Idle => self.due(),
+            Phase::Suspended(_) => None,
+        }
+    }
+
+    /// When the next proof is due by itself. While one is under way, none is.
+    fn due(&self) -> Option<Moment> {
+        if !self.flights.is_empty() {
+            return None;
+        }
+        match &self.phase {
+            // After a failed renewal its retry decides.
+            Phase::Live(_) if self.failures == 0 => {
+                Some(self.suspect_at.map_or(self.renew_at, |at| at.min(self.renew_at)))
+            }
+            Phase::Live(_) => [self.retry_at, self.suspect_at].into_iter().flatten().min(),
+            Phase::Suspended(_) => None,
+            _ => self.retry_at,
+        }
+    }
+
+    /// When a lease that nobody uses is released.
+    fn idle_at(&self) -> Option<Moment> {
+        (self.holders == 0).then(|| self.last_use + self.subject.terms.idle_after())
+    }
+
+    /// Ends a lease whose time is over.
+    pub(crate) fn expire(&mut self, now: Now) {
+        let Phase::Live(live) = &self.phase else { return };
+        if live.generation != now.generation {
+            self.ends += 1;
+            self.leave(Phase::Idle);
+            self.retry_at = (self.holders > 0).then_some(now.at);
+        } else if self.expires(live) <= now.at {
+            self.leave(Phase::Lapsed);
+            self.retry_at = Some(now.at);
+        }
+    }
+}
+
+// === What may be seen ===
+
+impl Machine {
+    pub(crate) fn state(&self) -> LeaseState {
+        match &self.phase {
+            Phase::Idle if self.flights.is_empty() => LeaseState::Idle,
+            Phase::Idle => LeaseState::Proving,
+            Phase::Live(_) => LeaseState::Live,
+            Phase::Denied { .. } => LeaseState::Denied,
+            Phase::Lapsed => LeaseState::Lapsed,
+            Phase::Suspended(_) => LeaseState::Suspended,
+        }
+    }
+
+    pub(crate) fn view(&mut self, now: Now) -> LeaseView {
+        self.expire(now);
+        let mut view = LeaseView { state: self.state(), masked: self.masked, ..LeaseView::IDLE };
+        match &self.phase {
+            Phase::Live(live) => {
+                view.ttl = self.expires(live).since(now.at);
+                view.proof_age = Some(now.at.since(live.proof_started));
+            }
+            Phase::Denied { error, .. } => view.denial = Some(Arc::clone(error)),
+            _ => {}
+        }
+        view
+    }
+
+    /// The run that is live, and the epoch of its sealing key.
+    pub(crate) fn epoch(&self) -> Option<LeaseEpoch> {
+        match &self.phase {
+            Phase::Live(live) => Some(live.epoch),
+            _ => None,
+        }
+    }
+
+    /// Whether the lease may be forgotten: nothing is held, asked or wanted.
+    pub(crate) fn is_dormant(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+            && self.flights.is_empty()
+            && self.holders == 0
+            && !self.flights.can_dequeue()
+    }
+}
+
+// === impl details ===
+
+impl Machine {
+    /// The one way from one phase to another that is not a renewal. Leaving Live wipes.
+    fn leave(&mut self, to: Phase) {
+        if let Phase::Live(live) = std::mem::replace(&mut self.phase, to) {
+            live.key.wipe();
+        }
+        (self.suspect_at, self.suspected) = (None, None);
+        if matches!(self.phase, Phase::Idle | Phase::Suspended(_)) {
+            self.forget_failures();
+        }
+    }
+
+    fn forget_failures(&mut self) {
+        self.retry_at = None;
+        self.failures = 0;
+        self.last_failure = None;
+        self.masked = false;
+    }
+
+    fn join_or_start(&mut self, now: Now) -> Step {
+        if let Some(flight) = self.flights.valid(self.basis()) {
+            return Step::Wait(flight.landing(), None);
+        }
+        if !self.flights.has_place() {
+            return Step::Wait(self.flights.queue(), None);
+        }
+        let (start, landing) = self.begin(Urgency::Needed { by: now.at });
+        Step::Wait(landing, Some(start))
+    }
+
+    fn begin(&mut self, urgency: Urgency) -> (Start, Landing) {
+        let (flight, landing) = self.flights.begin(self.basis());
+        self.retry_at = None;
+        // Whatever made us suspect a denial came before this proof begins.
+        self.suspected = self.suspect_at.take().or(self.suspected);
+        (Start { flight, subject: self.subject.clone(), urgency }, landing)
+    }
+
+    fn basis(&self) -> Basis {
+        Basis { version: self.subject.binding.version, denials: self.denials, ends: self.ends }
+    }
+
+    fn bound(&self) -> Duration {
+        self.subject.terms.revocation_bound().get()
+    }
+
+    fn expires(&self, live: &Live) -> Moment {
+        live.proof_started + self.bound()
+    }
+
+    fn lapsed(&self) -> LeaseError {
+        match &self.last_failure {
+            Some(error) if self.masked => LeaseError::Masked(Arc::clone(error)),
+            failure => LeaseError::Lapsed(failure.clone()),
+        }
+    }
+
+    fn is_suspended(&self) -> bool {
+        matches!(self.phase, Phase::Suspended(_))
+    }
+
+    /// Differs from proof to proof and from lease to lease.
+    pub(crate) fn jitter(&self) -> u64 {
+        self.seed.wrapping_add(self.flights.begun())
+    }
+}
+
+/// What a failed proof says about its cause, and when the cloud wants to be asked again.
+fn cause(error: &LeaseError) -> (Option<Arc<ProviderError>>, Option<Duration>) {
+    match error {
+        LeaseError::Throttled { retry_after, source } => (Some(Arc::clone(source)), *retry_after),
+        LeaseError::Unavailable(e)
+        | LeaseError::OwnIdentity(e)
+        | LeaseError::Rejected(e)
+        | LeaseError::Misconfigured(e) => (Some(Arc::clone(e)), None),
+        _ => (None, None),
+    }
+}

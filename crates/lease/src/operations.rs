@@ -1,0 +1,268 @@
+//! What is done for callers under a lease: generate, wrap, unwrap.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use leasehold_envelope::{
+    Body, EncryptionContext, Envelope, Header, Hierarchy, KeyVersion, Purpose, WrappedKey,
+};
+use leasehold_provider::{Answer, Ciphertext, KeyProvider, ProviderError, Session, WrapContext};
+use leasehold_secret::{KeyLength, PlaintextKey};
+use leasehold_tenant::{Binding, CacheMode};
+
+use crate::cache::{Entry, EntryKey};
+use crate::canary::{self, Canary};
+use crate::cell::Run;
+use crate::subject::LeaseId;
+use crate::{Held, LeaseError, Leases, Source, Subject};
+
+/// How often a request begins again because its session or its lease ended under it. Once for each of the two; whoever
+/// needs more is told to retry.
+const MAX_TRIES: usize = 3;
+
+/// A new key and its envelope. Has no Debug: it holds plaintext.
+pub struct NewKey {
+    /// The key.
+    pub key: PlaintextKey,
+    /// The same key, wrapped.
+    pub wrapped: WrappedKey,
+}
+
+impl Leases {
+    /// A new key, in the clear and wrapped.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn generate(
+        &self,
+        subject: &Subject,
+        length: KeyLength,
+        context: &EncryptionContext,
+    ) -> Result<Held<NewKey>, LeaseError> {
+        let made = self
+            .wrapping(subject, context, async |provider, session, version, context| {
+                provider.generate(session, length, version, context).await
+            })
+            .await?;
+        made.try_map(|(header, generated)| {
+            let wrapped = envelope(header, generated.ciphertext)?;
+            Ok(NewKey { key: generated.key, wrapped })
+        })
+    }
+
+    /// A new wrapped key; on clouds that can, its plaintext never leaves them.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn generate_without_plaintext(
+        &self,
+        subject: &Subject,
+        length: KeyLength,
+        context: &EncryptionContext,
+    ) -> Result<Held<WrappedKey>, LeaseError> {
+        let made = self
+            .wrapping(subject, context, async |provider, session, version, context| {
+                provider.generate_without_plaintext(session, length, version, context).await
+            })
+            .await?;
+        made.try_map(|(header, ciphertext)| envelope(header, ciphertext))
+    }
+
+    /// `key`, wrapped.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn wrap(
+        &self,
+        subject: &Subject,
+        key: &PlaintextKey,
+        context: &EncryptionContext,
+    ) -> Result<Held<WrappedKey>, LeaseError> {
+        let made = self
+            .wrapping(subject, context, async |provider, session, version, context| {
+                provider.wrap(session, key, version, context).await
+            })
+            .await?;
+        made.try_map(|(header, ciphertext)| envelope(header, ciphertext))
+    }
+
+    /// The key that `wrapped` wraps: from the sealed cache, or unwrapped by the tenant's cloud, once for all who ask at
+    /// the same time.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn unwrap(
+        &self,
+        subject: &Subject,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+    ) -> Result<Held<PlaintextKey>, LeaseError> {
+        let request = UnwrapRequest::check(&subject.binding, wrapped, context)?;
+        let id =
+            LeaseId { binding: subject.name().clone(), key_version: request.ciphertext.key_version.clone() };
+        self.retrying(&id, subject, async |run| match subject.terms.cache() {
+            CacheMode::On => self.unwrap_cached(run, subject, &request).await,
+            CacheMode::Off => {
+                let answer = self.unwrap_in_cloud(&run, &subject.binding, &request).await?;
+                Ok(self.held(run, answer.value, Source::Cloud, answer.request_id))
+            }
+        })
+        .await
+    }
+
+    async fn unwrap_cached(
+        &self,
+        run: Run,
+        subject: &Subject,
+        request: &UnwrapRequest<'_>,
+    ) -> Result<Held<PlaintextKey>, LeaseError> {
+        let cache = &self.hub().cache;
+        let commitment = request.header.context;
+        let (epoch, tenant) = (run.live.epoch, subject.tenant());
+        let key = EntryKey::new(epoch, subject.name(), subject.binding.version, request.wrapped, &commitment);
+        let max_age = subject.terms.entry_max_age();
+        if let Some(entry) = cache.get(&key).await {
+            let fresh = self.hub().clock.now().since(entry.asked) < max_age;
+            if fresh && run.cell.allows(&commitment, entry.order) {
+                let plaintext = entry.open(&run.live.key, &key)?;
+                return Ok(self.held(run, plaintext, Source::Cache, entry.request_id.clone()));
+            }
+            cache.remove(&key).await;
+        }
+        let load = async {
+            let (asked, mark) = (self.hub().clock.now(), run.cell.mark());
+            let answer = self.unwrap_in_cloud(&run, &subject.binding, request).await?;
+            Ok(Entry::seal(&answer.value, &run.live.key, &key, asked, mark, answer.request_id)?)
+        };
+        let (entry, loaded) = cache.get_or_load(tenant, epoch, key, load).await?;
+        let source = if loaded { Source::Cloud } else { Source::Cache };
+        let plaintext = entry.open(&run.live.key, &key)?;
+        Ok(self.held(run, plaintext, source, entry.request_id.clone()))
+    }
+
+    async fn unwrap_in_cloud(
+        &self,
+        run: &Run,
+        binding: &Binding,
+        request: &UnwrapRequest<'_>,
+    ) -> Result<Answer<PlaintextKey>, LeaseError> {
+        let header = request.header.digest();
+        let context = WrapContext { purpose: Purpose::Dek, header: &header, context: request.context };
+        let provider = &run.cell.prover().provider;
+        let answer = provider.unwrap(&run.live.session, &request.ciphertext, context).await;
+        answer.map_err(|error| run.cell.conclude(binding.version, &request.header.context, error))
+    }
+
+    /// Runs `make` with the live session under the version of the key that wraps, and gives what it made with the header
+    /// that it was bound to.
+    async fn wrapping<T>(
+        &self,
+        subject: &Subject,
+        context: &EncryptionContext,
+        make: impl AsyncFn(
+            &dyn KeyProvider,
+            &Session,
+            &KeyVersion,
+            WrapContext<'_>,
+        ) -> Result<Answer<T>, ProviderError>,
+    ) -> Result<Held<(Header, T)>, LeaseError> {
+        let binding = &subject.binding;
+        if binding.hierarchy != Hierarchy::Direct {
+            return Err(LeaseError::WrongHierarchy);
+        }
+        let version = Canary::of(binding)?.key_version().clone();
+        let id = LeaseId { binding: subject.name().clone(), key_version: version.clone() };
+        let header = canary::header(binding, &version, context);
+        let digest = header.digest();
+        let bound = WrapContext { purpose: Purpose::Dek, header: &digest, context };
+        self.retrying(&id, subject, async |run| {
+            let provider = Arc::clone(&run.cell.prover().provider);
+            let answer = make(provider.as_ref(), &run.live.session, &version, bound)
+                .await
+                .map_err(|error| run.cell.conclude(binding.version, &header.context, error))?;
+            Ok(self.held(run, (header.clone(), answer.value), Source::Cloud, answer.request_id))
+        })
+        .await
+    }
+
+    /// Runs `act` under a live lease; once more with a newer session if its session expired, and once more under a newer
+    /// sealing key if that was renewed under it.
+    async fn retrying<T>(
+        &self,
+        id: &LeaseId,
+        subject: &Subject,
+        act: impl AsyncFn(Run) -> Result<Held<T>, LeaseError>,
+    ) -> Result<Held<T>, LeaseError> {
+        let mut run = self.live(id, subject).await?;
+        for _ in 1..MAX_TRIES {
+            match act(run.clone()).await {
+                Err(LeaseError::SessionExpired(_)) => {
+                    run = self.live_with_newer_session(&run, subject).await?
+                }
+                Err(LeaseError::LeaseOver) => run = self.live(id, subject).await?,
+                done => return done,
+            }
+        }
+        act(run).await
+    }
+
+    fn held<T>(&self, run: Run, value: T, source: Source, request_id: Option<Box<str>>) -> Held<T> {
+        let proof_age = self.hub().clock.now().since(run.live.proof_started);
+        Held { value, run, source, request_id, proof_age }
+    }
+}
+
+impl<T> Held<T> {
+    fn try_map<U>(self, f: impl FnOnce(T) -> Result<U, LeaseError>) -> Result<Held<U>, LeaseError> {
+        let Self { value, run, source, request_id, proof_age } = self;
+        Ok(Held { value: f(value)?, run, source, request_id, proof_age })
+    }
+}
+
+fn envelope(header: Header, ciphertext: Ciphertext) -> Result<WrappedKey, LeaseError> {
+    if ciphertext.key_version != header.key_version {
+        return Err(LeaseError::Internal("the cloud wrapped under another version than the one addressed"));
+    }
+    let body = Body::Direct { ciphertext: ciphertext.bytes };
+    Ok(Envelope::new(header, body).map_err(LeaseError::Envelope)?.encode())
+}
+
+/// A wrapped key that belongs to the binding and the context that it was presented with.
+struct UnwrapRequest<'a> {
+    wrapped: &'a WrappedKey,
+    context: &'a EncryptionContext,
+    header: Header,
+    ciphertext: Ciphertext,
+}
+
+impl<'a> UnwrapRequest<'a> {
+    /// Checks all that can be checked without asking the cloud. The envelope's key id only has to *equal* the binding's;
+    /// the cloud is always given the binding's.
+    fn check(
+        binding: &Binding,
+        wrapped: &'a WrappedKey,
+        context: &'a EncryptionContext,
+    ) -> Result<Self, LeaseError> {
+        let envelope = Envelope::parse(wrapped.as_bytes()).map_err(LeaseError::Envelope)?;
+        let header = envelope.header().clone();
+        let ours = header.tenant == *binding.name.tenant()
+            && header.binding == *binding.name.binding()
+            && header.provider == binding.provider
+            && header.key_id == binding.key;
+        if !ours {
+            return Err(LeaseError::ForeignEnvelope);
+        }
+        if header.hierarchy != binding.hierarchy {
+            return Err(LeaseError::WrongHierarchy);
+        }
+        if header.context != context.commitment() {
+            return Err(LeaseError::WrongContext);
+        }
+        let Body::Direct { ciphertext } = envelope.body() else {
+            return Err(LeaseError::WrongHierarchy);
+        };
+        let ciphertext =
+            Ciphertext { bytes: Bytes::clone(ciphertext), key_version: header.key_version.clone() };
+        Ok(Self { wrapped, context, header, ciphertext })
+    }
+}

@@ -1,0 +1,42 @@
+//! The settings of the leases of one process.
+
+use std::time::Duration;
+
+/// Settings of [`crate::Leases`]. `Default` gives what a deployment should start with.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Proofs per second that all bindings of one provider share. Default 300: half of the about 600 assumes per second
+    /// that AWS STS grants an account and region, so that a second deployment, or people, find the other half.
+    pub proofs_per_second: f64,
+    /// How long one proof may take, waiting for the budget excluded. Default 10 s: the total deadlines of an assume and an
+    /// unwrap (5 s each).
+    pub proof_deadline: Duration,
+    /// How long a request waits for a proof. Default 12 s: the proof's deadline and a little for the budget.
+    pub proof_wait: Duration,
+    /// The least time between two proofs that denied *requests* start. Default 5 s.
+    pub suspicion_interval: Duration,
+    /// How long the sentinel may take to tell our own failure from a denial; serving pauses meanwhile. Default 2 s.
+    pub sentinel_wait: Duration,
+    /// Cached keys over all tenants, in bytes of the entries. Default 64 MiB, about 130,000 keys.
+    pub cache_bytes: u64,
+    /// Cached keys of one tenant, in bytes of the entries. Default 4 MiB, about 8,000 keys.
+    pub cache_bytes_per_tenant: u64,
+    /// The age at which a lease's sealing key is replaced. Default 24 h.
+    pub sealing_key_max_age: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            proofs_per_second: 300.0,
+            proof_deadline: Duration::from_secs(10),
+            proof_wait: Duration::from_secs(12),
+            suspicion_interval: Duration::from_secs(5),
+            sentinel_wait: Duration::from_secs(2),
+            cache_bytes: 64 << 20,
+            cache_bytes_per_tenant: 4 << 20,
+            sealing_key_max_age: Duration::from_secs(24 * 3600),
+        }
+    }
+}
