@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::StreamExt as _;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -146,9 +147,13 @@ fn whole(response: Response<Bytes>) -> Response<AnswerBody> {
 fn truncated(response: Response<Bytes>) -> Response<AnswerBody> {
     let length = response.body().len();
     let mut response = response.map(|body| {
-        let half = body.slice(..body.len() / 2);
-        let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "cut short on purpose");
-        StreamBody::new(futures::stream::iter([Ok(Frame::data(half)), Err(cut)])).boxed()
+        let half = futures::stream::iter([Ok(Frame::data(body.slice(..body.len() / 2)))]);
+        // The server writes out what it has when a body makes it wait, so that the client sees the first half.
+        let cut = futures::stream::once(async {
+            tokio::task::yield_now().await;
+            Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut short on purpose"))
+        });
+        BodyExt::boxed(StreamBody::new(half.chain(cut)))
     });
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response

@@ -14,7 +14,7 @@ use crate::aws::edits::{self, Edit, EditId, EditStatus};
 use crate::aws::issuer::{TestIssuer, TokenAlgorithm};
 use crate::aws::kms::describe::default_policy;
 use crate::aws::kms::rotation::rotate;
-use crate::aws::policy::PolicyDocument;
+use crate::aws::policy::{PolicyDocument, PolicyKind};
 use crate::aws::scenario::{self, Scenario, ScenarioSpec};
 use crate::aws::secret::{SecretText, unique_id};
 use crate::aws::world::identity::{AccessKey, OidcProvider, Role, User};
@@ -89,7 +89,7 @@ impl AwsControl {
         };
         let user = User {
             user_id: unique_id("AIDA")?,
-            policies: EditablePolicies::new(spec.identity_policies)?,
+            policies: EditablePolicies::new(PolicyKind::Identity, spec.identity_policies)?,
             boundary: Propagated::new(boundary(spec.boundary)?),
             tags: spec.tags,
             access_keys: BTreeMap::from([(
@@ -143,8 +143,8 @@ impl AwsControl {
         }
         let role = Role {
             role_id: unique_id("AROA")?,
-            trust: EditablePolicies::single(spec.trust_policy)?,
-            policies: EditablePolicies::new(spec.identity_policies)?,
+            trust: EditablePolicies::single(PolicyKind::Trust, spec.trust_policy)?,
+            policies: EditablePolicies::new(PolicyKind::Identity, spec.identity_policies)?,
             boundary: Propagated::new(boundary(spec.boundary)?),
             max_session_seconds: spec.max_session_seconds,
             tags: spec.tags,
@@ -440,7 +440,7 @@ fn key_info(key: &Key) -> KeyInfo {
 }
 
 fn boundary(policy: Option<Value>) -> Result<Option<Arc<PolicyDocument>>, SimError> {
-    policy.map(|policy| parse(&policy).map(Arc::new)).transpose()
+    policy.map(|policy| parse(PolicyKind::Identity, &policy).map(Arc::new)).transpose()
 }
 
 fn check_name(what: &'static str, name: &str) -> Result<(), SimError> {

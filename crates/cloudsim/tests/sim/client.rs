@@ -1,50 +1,50 @@
 //! A small client that signs as the SDKs do, written apart from the simulator's own verifier.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use leasehold_cloudsim::aws::arn::Region;
 use leasehold_cloudsim::aws::scenario::{Scenario, ScenarioSpec};
 use leasehold_cloudsim::clock::Timestamp;
+use leasehold_cloudsim::control::UserSpec;
 use leasehold_cloudsim::{AwsControl, Config, Control, Simulator};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub const EXTERNAL_ID: &str = "lh-external-1";
+pub(crate) const EXTERNAL_ID: &str = "lh-external-1";
 
 /// A running simulator with the scenario of two tenants, both trusting the platform's role and user.
-pub struct World {
-    pub simulator: Simulator,
-    pub scenario: Scenario,
-    pub http: reqwest::Client,
+pub(crate) struct World {
+    pub(crate) simulator: Simulator,
+    pub(crate) scenario: Scenario,
+    pub(crate) http: reqwest::Client,
 }
 
 #[derive(Clone, Debug)]
-pub struct Credentials {
-    pub access_key_id: String,
-    pub secret: String,
-    pub token: Option<String>,
+pub(crate) struct Credentials {
+    pub(crate) access_key_id: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
 }
 
 /// An answer: its status, and its body as JSON or, for STS, as text.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 /// How to sign.
 #[derive(Clone, Debug)]
-pub struct Signing {
-    pub region: String,
-    pub service: String,
-    pub skew_seconds: i64,
+pub(crate) struct Signing {
+    pub(crate) region: String,
+    pub(crate) service: String,
+    pub(crate) skew_seconds: i64,
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let region: Region = "eu-central-1".parse().unwrap();
         let simulator = Simulator::start(Config::ephemeral(region)).await.unwrap();
         let spec = ScenarioSpec::with_tenants(&["acme", "globex"]).unwrap();
@@ -57,29 +57,29 @@ impl World {
     }
 
     /// Has a tenant's role trust the platform's account, under the external id.
-    pub fn trust_platform(&self, tenant: usize) {
+    pub(crate) fn trust_platform(&self, tenant: usize) {
         let root = self.scenario.base_role.account.root_arn();
         self.aws().trust_with_external_id(&self.scenario.tenants[tenant].role, &root, EXTERNAL_ID).unwrap();
     }
 
-    pub fn control(&self) -> Control {
+    pub(crate) fn control(&self) -> Control {
         self.simulator.control()
     }
 
-    pub fn aws(&self) -> AwsControl {
+    pub(crate) fn aws(&self) -> AwsControl {
         self.simulator.control().aws()
     }
 
-    pub fn role(&self, tenant: usize) -> String {
+    pub(crate) fn role(&self, tenant: usize) -> String {
         self.scenario.tenants[tenant].role.to_string()
     }
 
-    pub fn key(&self, tenant: usize) -> String {
+    pub(crate) fn key(&self, tenant: usize) -> String {
         self.scenario.tenants[tenant].key.to_string()
     }
 
     /// The static credentials of the platform's user.
-    pub fn user(&self) -> Credentials {
+    pub(crate) fn user(&self) -> Credentials {
         Credentials {
             access_key_id: self.scenario.access_key.access_key_id.clone(),
             secret: self.scenario.access_key.secret_access_key.expose().to_owned(),
@@ -87,14 +87,31 @@ impl World {
         }
     }
 
+    /// Makes an administrator of a tenant's account, who may do everything in it.
+    pub(crate) fn admin(&self, tenant: usize) -> Credentials {
+        let everything = json!({
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+        });
+        let policies = BTreeMap::from([("everything".to_owned(), everything)]);
+        let spec = UserSpec { identity_policies: policies, ..UserSpec::default() };
+        let account = &self.scenario.tenants[tenant].account;
+        let access_key = self.aws().put_user(account, "admin", spec).unwrap();
+        Credentials {
+            access_key_id: access_key.access_key_id,
+            secret: access_key.secret_access_key.expose().to_owned(),
+            token: None,
+        }
+    }
+
     /// A session of a tenant's role, assumed by the platform's user.
-    pub async fn session(&self, tenant: usize) -> Credentials {
+    pub(crate) async fn session(&self, tenant: usize) -> Credentials {
         let answer = self.assume(&self.user(), &self.role(tenant), &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.credentials()
     }
 
-    pub async fn assume(&self, by: &Credentials, role: &str, more: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn assume(&self, by: &Credentials, role: &str, more: &[(&str, &str)]) -> Answer {
         let mut form = vec![
             ("Action", "AssumeRole"),
             ("RoleArn", role),
@@ -110,7 +127,7 @@ impl World {
         self.sts(by, &form).await
     }
 
-    pub async fn sts(&self, by: &Credentials, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn sts(&self, by: &Credentials, form: &[(&str, &str)]) -> Answer {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Version", "2011-06-15")
             .extend_pairs(form)
@@ -118,16 +135,22 @@ impl World {
         self.send(by, &Signing::of("sts"), None, body.into_bytes()).await
     }
 
-    pub async fn kms(&self, by: &Credentials, operation: &str, input: Value) -> Answer {
+    pub(crate) async fn kms(&self, by: &Credentials, operation: &str, input: Value) -> Answer {
         self.send(by, &Signing::of("kms"), Some(operation), input.to_string().into_bytes()).await
     }
 
-    pub async fn send(&self, by: &Credentials, signing: &Signing, operation: Option<&str>, body: Vec<u8>) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        by: &Credentials,
+        signing: &Signing,
+        operation: Option<&str>,
+        body: Vec<u8>,
+    ) -> Answer {
         let response = self.request(by, signing, operation, body).send().await.unwrap();
         Answer { status: response.status().as_u16(), text: response.text().await.unwrap() }
     }
 
-    pub fn request(
+    pub(crate) fn request(
         &self,
         by: &Credentials,
         signing: &Signing,
@@ -159,7 +182,7 @@ impl World {
         request
     }
 
-    pub async fn encrypt(&self, by: &Credentials, key: &str, context: Value) -> Value {
+    pub(crate) async fn encrypt(&self, by: &Credentials, key: &str, context: Value) -> Value {
         let input = json!({"KeyId": key, "Plaintext": "aGVsbG8=", "EncryptionContext": context});
         let answer = self.kms(by, "Encrypt", input).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -168,26 +191,27 @@ impl World {
 }
 
 impl Signing {
-    pub fn of(service: &str) -> Self {
+    pub(crate) fn of(service: &str) -> Self {
         Self { region: "eu-central-1".to_owned(), service: service.to_owned(), skew_seconds: 0 }
     }
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
     /// The text of an XML element.
-    pub fn element(&self, name: &str) -> &str {
+    pub(crate) fn element(&self, name: &str) -> &str {
         let open = format!("<{name}>");
-        let start = self.text.find(&open).unwrap_or_else(|| panic!("no {name} in {}", self.text)) + open.len();
+        let start =
+            self.text.find(&open).unwrap_or_else(|| panic!("no {name} in {}", self.text)) + open.len();
         let end = self.text[start..].find("</").unwrap();
         &self.text[start..start + end]
     }
 
     /// The error code, in either protocol.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         if self.text.starts_with('<') {
             self.element("Code").to_owned()
         } else {
@@ -195,7 +219,7 @@ impl Answer {
         }
     }
 
-    pub fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials {
             access_key_id: self.element("AccessKeyId").to_owned(),
             secret: self.element("SecretAccessKey").to_owned(),
@@ -223,12 +247,12 @@ fn authorization(
         key = mac.finalize().into_bytes().to_vec();
     }
     let signature = HEXLOWER.encode(&key);
-    format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", by.access_key_id)
+    format!(
+        "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
+        by.access_key_id
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
-
-/// Longer than anything here takes, for what must not be waited for.
-pub const SOON: Duration = Duration::from_secs(10);

@@ -1,4 +1,16 @@
 //! The simulator over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test by panicking")]
+
+mod ambient;
 mod client;
+
+mod control;
+mod credentials;
+mod faults;
+mod kms;
+mod kms_owner;
+mod kms_policy;
 mod sts;
+mod sts_session;
+mod web_identity;

@@ -12,7 +12,10 @@ async fn a_role_is_assumed_only_under_its_external_id() {
     let user = world.user();
     let assumed = world.assume(&user, &world.role(0), &[]).await;
     assert_eq!(assumed.status, 200, "{}", assumed.text);
-    assert_eq!(assumed.element("Arn"), "arn:aws:sts::200000000001:assumed-role/leasehold-access/leasehold-test");
+    assert_eq!(
+        assumed.element("Arn"),
+        "arn:aws:sts::200000000001:assumed-role/leasehold-access/leasehold-test"
+    );
     for wrong in ["", "lh-external-2"] {
         let refused = world.assume(&user, &world.role(0), &[("ExternalId", wrong)]).await;
         assert_eq!((refused.status, refused.code().as_str()), (403, "AccessDenied"));
@@ -40,7 +43,11 @@ async fn a_trust_policy_edit_blocks_new_sessions_and_leaves_existing_ones() {
     assert_eq!(world.assume(&world.user(), &world.role(0), &[]).await.code(), "AccessDenied");
     let described = world.kms(&session, "DescribeKey", json!({"KeyId": world.key(0)})).await;
     assert_eq!(described.status, 200, "{}", described.text);
-    assert_eq!(world.assume(&world.user(), &world.role(1), &[]).await.status, 200, "another tenant is untouched");
+    assert_eq!(
+        world.assume(&world.user(), &world.role(1), &[]).await.status,
+        200,
+        "another tenant is untouched"
+    );
     world.aws().undo(edit).unwrap();
     assert_eq!(world.assume(&world.user(), &world.role(0), &[]).await.status, 200);
 }
@@ -50,9 +57,8 @@ async fn a_role_that_does_not_exist_is_refused_like_one_that_does_not_trust() {
     let world = World::start().await;
     let refused = world.assume(&world.user(), "arn:aws:iam::200000000001:role/nobody", &[]).await;
     assert_eq!((refused.status, refused.code().as_str()), (403, "AccessDenied"));
-    let denied = world
-        .control()
-        .calls(&CallQuery { decision: Some(CallDecision::Denied), ..CallQuery::default() });
+    let denied =
+        world.control().calls(&CallQuery { decision: Some(CallDecision::Denied), ..CallQuery::default() });
     assert_eq!(denied.len(), 1);
     assert_eq!(denied[0].reason.as_deref(), Some("no such role"));
 }
@@ -92,6 +98,7 @@ async fn a_session_policy_narrows_what_the_role_may_do() {
     assert!(narrowed.element("PackedPolicySize").parse::<u32>().unwrap() > 0);
     let narrowed = narrowed.credentials();
     assert_eq!(world.kms(&narrowed, "DescribeKey", json!({"KeyId": world.key(0)})).await.status, 200);
-    let refused = world.kms(&narrowed, "GenerateDataKey", json!({"KeyId": world.key(0), "KeySpec": "AES_256"})).await;
+    let refused =
+        world.kms(&narrowed, "GenerateDataKey", json!({"KeyId": world.key(0), "KeySpec": "AES_256"})).await;
     assert_eq!(refused.code(), "AccessDeniedException");
 }

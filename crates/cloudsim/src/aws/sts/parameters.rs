@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::arn::{RoleArn, is_iam_name_byte};
 use crate::aws::call::{Call, Service};
 use crate::aws::error::AwsError;
-use crate::aws::policy::PolicyDocument;
+use crate::aws::policy::{PolicyDocument, PolicyError, PolicyKind};
 
 /// A session policy's plain text, in characters.
 const MAX_POLICY_CHARS: usize = 2048;
@@ -125,8 +125,9 @@ fn session_policy(call: &Call) -> Result<Vec<PolicyDocument>, AwsError> {
         let constraint = format!("have length less than or equal to {MAX_POLICY_CHARS}");
         return Err(AwsError::constraint(Service::Sts, "policy", "…", &constraint));
     }
-    let document =
-        text.parse().map_err(|error| AwsError::new("MalformedPolicyDocument", format!("{error}")))?;
+    let malformed = |error: PolicyError| AwsError::new("MalformedPolicyDocument", error.to_string());
+    let document: PolicyDocument = text.parse().map_err(malformed)?;
+    document.check(PolicyKind::Identity).map_err(malformed)?;
     Ok(vec![document])
 }
 

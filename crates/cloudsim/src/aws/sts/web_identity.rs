@@ -107,7 +107,8 @@ fn authorize(
     }
     let trust = role.trust.at(now);
     let policies = Policies { identity: &[], boundary: None, session: &[], resource: trust.first() };
-    let principal = Principal::WebIdentity { provider: token.issuer.clone() };
+    let principal =
+        Principal::WebIdentity { provider: provider_arn(parameters.role.account.as_str(), &token.issuer) };
     let arn = parameters.role.to_string();
     let request = Request {
         principal: &principal,

@@ -7,6 +7,7 @@ use super::key::{Backing, Key, KeyOrigin, KeySpec, KeyState, KeyUsage};
 use super::policies::EditablePolicies;
 use super::propagated::Propagated;
 use crate::aws::arn::{AccountId, KeyArn, Region};
+use crate::aws::policy::PolicyKind;
 use crate::clock::Timestamp;
 use crate::error::SimError;
 
@@ -48,7 +49,7 @@ impl NewKey {
             origin: self.origin,
             description: self.description,
             created_at: now,
-            policy: EditablePolicies::single(self.policy)?,
+            policy: EditablePolicies::single(PolicyKind::Key, self.policy)?,
             state: Propagated::new(self.state),
             deletion_at: None,
             rotation: None,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::propagated::Propagated;
 use crate::aws::edits::{EditId, PolicyEdit};
-use crate::aws::policy::PolicyDocument;
+use crate::aws::policy::{PolicyDocument, PolicyKind};
 use crate::clock::Timestamp;
 use crate::error::SimError;
 
@@ -21,6 +21,7 @@ pub(crate) struct EditTime {
 /// The documents of one place that holds policies: a trust policy, a key policy, or a role's inline policies.
 #[derive(Debug)]
 pub(crate) struct EditablePolicies {
+    kind: PolicyKind,
     /// By policy name; a trust or key policy is the only one of its place.
     base: BTreeMap<String, Value>,
     edits: BTreeMap<EditId, PolicyEdit>,
@@ -28,14 +29,14 @@ pub(crate) struct EditablePolicies {
 }
 
 impl EditablePolicies {
-    pub(crate) fn new(base: BTreeMap<String, Value>) -> Result<Self, SimError> {
-        let documents = Arc::new(parse_all(base.values())?);
-        Ok(Self { base, edits: BTreeMap::new(), effective: Propagated::new(documents) })
+    pub(crate) fn new(kind: PolicyKind, base: BTreeMap<String, Value>) -> Result<Self, SimError> {
+        let documents = Arc::new(parse_all(kind, base.values())?);
+        Ok(Self { kind, base, edits: BTreeMap::new(), effective: Propagated::new(documents) })
     }
 
     /// A place that holds exactly one document.
-    pub(crate) fn single(document: Value) -> Result<Self, SimError> {
-        Self::new(BTreeMap::from([(String::from("default"), document)]))
+    pub(crate) fn single(kind: PolicyKind, document: Value) -> Result<Self, SimError> {
+        Self::new(kind, BTreeMap::from([(String::from("default"), document)]))
     }
 
     /// The documents in effect at `now`.
@@ -50,7 +51,7 @@ impl EditablePolicies {
 
     /// Replaces the documents; edits laid over the old ones go with them.
     pub(crate) fn replace(&mut self, base: BTreeMap<String, Value>, time: EditTime) -> Result<(), SimError> {
-        let documents = parse_all(base.values())?;
+        let documents = parse_all(self.kind, base.values())?;
         self.base = base;
         self.edits.clear();
         self.effective.set(Arc::new(documents), time.now, time.effective);
@@ -81,7 +82,7 @@ impl EditablePolicies {
     }
 
     fn publish(&mut self, time: EditTime) -> Result<(), SimError> {
-        let documents = parse_all(self.edited().iter())?;
+        let documents = parse_all(self.kind, self.edited().iter())?;
         self.effective.set(Arc::new(documents), time.now, time.effective);
         Ok(())
     }
@@ -104,12 +105,16 @@ pub(crate) fn statements_mut(document: &mut Value) -> Option<&mut Vec<Value>> {
     statement.as_array_mut()
 }
 
-/// Reads a policy document from JSON.
-pub(crate) fn parse(document: &Value) -> Result<PolicyDocument, SimError> {
+/// Reads a policy document from JSON, and checks that it has what its use asks for.
+pub(crate) fn parse(kind: PolicyKind, document: &Value) -> Result<PolicyDocument, SimError> {
     PolicyDocument::try_from(document)
+        .and_then(|parsed| parsed.check(kind).map(|()| parsed))
         .map_err(|error| SimError::invalid("policy document", error.to_string()))
 }
 
-fn parse_all<'a>(documents: impl Iterator<Item = &'a Value>) -> Result<Vec<PolicyDocument>, SimError> {
-    documents.map(parse).collect()
+fn parse_all<'a>(
+    kind: PolicyKind,
+    documents: impl Iterator<Item = &'a Value>,
+) -> Result<Vec<PolicyDocument>, SimError> {
+    documents.map(|document| parse(kind, document)).collect()
 }
