@@ -1,0 +1,100 @@
+"""Official clients and an independent server against the simulator, all on loopback.
+
+Both servers are started once, and each test builds the users, roles and keys that it needs under names of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers import start_ministack, start_simulator
+from targets import EVERYTHING, PLATFORM, TENANT, Credentials, MiniStack, Simulator, allow, client, policy
+
+
+@pytest.fixture(scope="session")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    server, control = start_simulator(tmp_path_factory.mktemp("cloudsim"))
+    try:
+        yield Simulator(control)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+    server, endpoint = start_ministack(tmp_path_factory.mktemp("ministack"))
+    try:
+        yield MiniStack(endpoint)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_ambient_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Clients find what a test gives them and nothing of the machine's."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Names that no other test has."""
+    return lambda prefix: f"{prefix}-{next(_numbers)}"
+
+
+@pytest.fixture
+def platform(simulator: Simulator, unique: Callable[[str], str]) -> Credentials:
+    """A user of the platform's account that may do whatever others let it do."""
+    return simulator.put_user(PLATFORM, unique("platform"), EVERYTHING)
+
+
+@pytest.fixture
+def admin(simulator: Simulator, unique: Callable[[str], str]) -> Credentials:
+    """A user of the tenant's account that may do everything in it."""
+    return simulator.put_user(TENANT, unique("admin"), EVERYTHING)
+
+
+@pytest.fixture
+def kms(simulator: Simulator, admin: Credentials) -> Any:
+    """KMS as the tenant's administrator."""
+    return client("kms", simulator.endpoint, admin)
+
+
+@pytest.fixture
+def key(simulator: Simulator) -> str:
+    """A key whose policy leaves the decision to the tenant's identity policies."""
+    return simulator.put_key(TENANT, policy(allow("kms:*", Principal={"AWS": f"arn:aws:iam::{TENANT}:root"})))
+
+
+@pytest.fixture
+def trusting_role(simulator: Simulator, unique: Callable[[str], str]) -> str:
+    """A role of the tenant's that trusts the platform's account and may use all keys."""
+    trust = policy(
+        allow(
+            "sts:AssumeRole",
+            "sts:TagSession",
+            "sts:SetSourceIdentity",
+            resource=None,
+            Principal={"AWS": f"arn:aws:iam::{PLATFORM}:root"},
+        )
+    )
+    return simulator.put_role(TENANT, unique("trusting"), trust, EVERYTHING)
+
+
+def as_json(document: Any) -> str:
+    """A policy as a parameter takes it."""
+    return json.dumps(document)
