@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,8 +48,8 @@ impl Config {
     }
 }
 
-/// Where a running simulator listens.
-#[derive(Clone)]
+/// Where a running simulator listens. Serialised, it shows the container's token, which its clients need.
+#[derive(Clone, Serialize)]
 pub struct Endpoints {
     /// STS and KMS, as `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL_KMS` take it.
     pub aws: String,

@@ -31,14 +31,6 @@ pub(crate) struct ControlHandler {
 
 impl ControlHandler {
     pub(crate) fn new(control: Control, endpoints: Endpoints) -> Self {
-        let endpoints = json!({
-            "aws": endpoints.aws,
-            "imds": endpoints.imds,
-            "container": endpoints.container,
-            "container_token": endpoints.container_token,
-            "control": endpoints.control,
-            "region": endpoints.region,
-        });
         let routes = Router::new()
             .route("/endpoints", get(|| async move { axum::Json(endpoints) }))
             .route("/faults", get(list_faults).post(inject).delete(clear_faults))
