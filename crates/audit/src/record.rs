@@ -18,9 +18,11 @@ pub enum Outcome {
     Refused,
     /// It could not be done: something did not answer, or has no room.
     Failed,
-    /// It was recorded as served, and then withheld because the lease ended in between. Follows a `served` of the same
-    /// request id.
+    /// It was recorded as served, and then neither answered nor changed, because the lease ended or the registry refused in
+    /// between. Follows a `served` of the same request, and takes it back.
     Withheld,
+    /// The caller went away before it was decided, and got no answer.
+    Abandoned,
 }
 
 /// Where the key of an answer came from.
@@ -54,6 +56,9 @@ pub struct Record {
     /// The rule that allowed the caller to ask; none if no rule did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Box<str>>,
+    /// Whether only a check was asked for, and nothing changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validate_only: bool,
     /// The tenant that was named, existing or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
@@ -78,6 +83,12 @@ pub struct Record {
     /// How long ago the proof began under which the answer was given, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof_age_ms: Option<u64>,
+    /// What the caller says that it did when a lease ended, for example `wiped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Cow<'static, str>>,
+    /// Which life of the lease the caller says that it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_epoch: Option<u64>,
     /// How long the decision took, in microseconds, without the writing of this record.
     pub latency_us: u64,
 }
@@ -119,6 +130,7 @@ pub(crate) mod tests {
             outcome: Outcome::Served,
             reason: None,
             rule: Some("local".into()),
+            validate_only: false,
             tenant: Some("acme".parse().unwrap()),
             binding: None,
             key_id: None,
@@ -127,6 +139,8 @@ pub(crate) mod tests {
             cloud_request_id: None,
             cloud_code: None,
             proof_age_ms: Some(7),
+            acknowledged: None,
+            lease_epoch: None,
             latency_us: 12,
         }
     }

@@ -1,0 +1,202 @@
+//! The key operations.
+
+use leasehold_authz::Operation;
+use leasehold_envelope::{EncryptionContext, Envelope, WrappedKey};
+use leasehold_ids::{BindingName, TenantId};
+use leasehold_lease::{Held, LeaseError, NewKey, Subject};
+use leasehold_secret::{KeyLength, PlaintextKey};
+
+use crate::choose::{unwrapping_binding, wrapping_binding};
+use crate::decision::Decision;
+use crate::{Caller, Served, Service, ServiceError};
+
+/// How often a request begins anew because the tenant's record changed under it: a rotation, for example, ends the lease
+/// of the binding that wrapped until then. Two changes in the time of one request are for the caller to know.
+const LOOKS: usize = 2;
+
+/// What every key operation may fail with: [`ServiceError::PermissionDenied`] before anything is looked up,
+/// [`ServiceError::UnknownTenant`], [`ServiceError::TenantSuspended`], [`ServiceError::TenantDeleted`],
+/// [`ServiceError::Lease`], [`ServiceError::RegistryUnavailable`]; and whatever [`Served::release`] says.
+impl Service {
+    /// Makes a new key under the tenant's ACTIVE binding.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoActiveBinding`], and what every key operation may fail with.
+    pub async fn generate_data_key(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        length: KeyLength,
+        context: &EncryptionContext,
+    ) -> Result<Served<NewKey>, ServiceError> {
+        let mut decision = self.admit(caller, Operation::GenerateDataKey, Some(tenant)).await?;
+        let act = async |subject: &Subject| self.inner.leases.generate(subject, length, context).await;
+        let made = self.under_lease(&mut decision, tenant, Wanted::Wrapping, context, act).await;
+        serve(decision, made).await
+    }
+
+    /// Makes a new key under the tenant's ACTIVE binding, whose plaintext nobody needs yet.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoActiveBinding`], and what every key operation may fail with.
+    pub async fn generate_data_key_without_plaintext(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        length: KeyLength,
+        context: &EncryptionContext,
+    ) -> Result<Served<WrappedKey>, ServiceError> {
+        let mut decision =
+            self.admit(caller, Operation::GenerateDataKeyWithoutPlaintext, Some(tenant)).await?;
+        let leases = &self.inner.leases;
+        let act = async |subject: &Subject| leases.generate_without_plaintext(subject, length, context).await;
+        let made = self.under_lease(&mut decision, tenant, Wanted::Wrapping, context, act).await;
+        serve(decision, made).await
+    }
+
+    /// Wraps a key of the caller's under the tenant's ACTIVE binding.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoActiveBinding`], and what every key operation may fail with.
+    pub async fn wrap_key(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        key: PlaintextKey,
+        context: &EncryptionContext,
+    ) -> Result<Served<WrappedKey>, ServiceError> {
+        let mut decision = self.admit(caller, Operation::WrapKey, Some(tenant)).await?;
+        let act = async |subject: &Subject| self.inner.leases.wrap(subject, &key, context).await;
+        let made = self.under_lease(&mut decision, tenant, Wanted::Wrapping, context, act).await;
+        // The answer may wait for its record; the key need not.
+        drop(key);
+        serve(decision, made).await
+    }
+
+    /// Unwraps a key under the binding that wrapped it.
+    ///
+    /// # Errors
+    /// [`ServiceError::MalformedEnvelope`], [`ServiceError::ForeignEnvelope`], [`ServiceError::BindingNotUsable`],
+    /// [`ServiceError::WrongContext`], and what every key operation may fail with.
+    pub async fn unwrap_key(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+    ) -> Result<Served<PlaintextKey>, ServiceError> {
+        let mut decision = self.admit(caller, Operation::UnwrapKey, Some(tenant)).await?;
+        let act = async |subject: &Subject| self.inner.leases.unwrap(subject, wrapped, context).await;
+        let wanted = Wanted::Unwrapping(wrapped);
+        let made = self.under_lease(&mut decision, tenant, wanted, context, act).await;
+        serve(decision, made).await
+    }
+
+    /// Unwraps a key under the binding that wrapped it and wraps it under the tenant's ACTIVE binding, with `new_context`
+    /// if there is one. The plaintext never leaves; both leases must be live to the end.
+    ///
+    /// # Errors
+    /// As [`Service::unwrap_key`], and [`ServiceError::NoActiveBinding`].
+    pub async fn rewrap_key(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+        new_context: Option<&EncryptionContext>,
+    ) -> Result<Served<WrappedKey>, ServiceError> {
+        let mut decision = self.admit(caller, Operation::RewrapKey, Some(tenant)).await?;
+        match self.rewrap(&mut decision, tenant, wrapped, context, new_context.unwrap_or(context)).await {
+            Ok((held, to, from)) => {
+                let leases = self.inner.leases.clone();
+                Ok(Served::new(held, to, decision).also_under(leases, from))
+            }
+            Err(error) => Err(decision.refuse(error).await),
+        }
+    }
+}
+
+/// Which of the tenant's bindings a key operation is about.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// The one that wraps.
+    Wrapping,
+    /// The one that wrapped this.
+    Unwrapping(&'a WrappedKey),
+}
+
+/// What a key operation made, and under which binding.
+type Made<T> = Result<(Held<T>, BindingName), ServiceError>;
+
+impl Service {
+    /// Acts under the lease of the binding that is wanted; once more if the tenant's record changed in between.
+    async fn under_lease<T>(
+        &self,
+        decision: &mut Decision,
+        tenant: &TenantId,
+        wanted: Wanted<'_>,
+        context: &EncryptionContext,
+        act: impl AsyncFn(&Subject) -> Result<Held<T>, LeaseError>,
+    ) -> Made<T> {
+        decision.with_context(context);
+        let mut looks = 1;
+        loop {
+            let subject = self.subject(decision, tenant, wanted, context).await?;
+            match act(&subject).await {
+                Err(LeaseError::Ended(_)) if looks < LOOKS => looks += 1,
+                result => return Ok((result?, subject.name().clone())),
+            }
+        }
+    }
+
+    /// Whose lease is needed. Everything that can be checked without a cloud is checked here.
+    async fn subject(
+        &self,
+        decision: &mut Decision,
+        tenant: &TenantId,
+        wanted: Wanted<'_>,
+        context: &EncryptionContext,
+    ) -> Result<Subject, ServiceError> {
+        let envelope = match wanted {
+            Wanted::Wrapping => None,
+            Wanted::Unwrapping(wrapped) => {
+                Some(Envelope::parse(wrapped.as_bytes()).map_err(ServiceError::MalformedEnvelope)?)
+            }
+        };
+        let tenant = self.served_tenant(tenant).await?;
+        let binding = match &envelope {
+            None => wrapping_binding(&tenant)?,
+            Some(envelope) => unwrapping_binding(&tenant, envelope, context)?,
+        };
+        decision.about(binding);
+        Ok(Subject::of(&tenant, binding))
+    }
+
+    /// The new wrapped key, the binding that wraps it now, and the one that wrapped it until now.
+    async fn rewrap(
+        &self,
+        decision: &mut Decision,
+        tenant: &TenantId,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+        new_context: &EncryptionContext,
+    ) -> Result<(Held<WrappedKey>, BindingName, BindingName), ServiceError> {
+        // Looked for first, so that nothing is unwrapped in vain.
+        self.subject(decision, tenant, Wanted::Wrapping, new_context).await?;
+        let leases = &self.inner.leases;
+        let unwrap = async |subject: &Subject| leases.unwrap(subject, wrapped, context).await;
+        let wanted = Wanted::Unwrapping(wrapped);
+        let (held, from) = self.under_lease(decision, tenant, wanted, context, unwrap).await?;
+        let key = held.release()?.value;
+        let wrap = async |subject: &Subject| leases.wrap(subject, &key, new_context).await;
+        let (held, to) = self.under_lease(decision, tenant, Wanted::Wrapping, new_context, wrap).await?;
+        Ok((held, to, from))
+    }
+}
+
+async fn serve<T>(decision: Decision, made: Made<T>) -> Result<Served<T>, ServiceError> {
+    match made {
+        Ok((held, binding)) => Ok(Served::new(held, binding, decision)),
+        Err(error) => Err(decision.refuse(error).await),
+    }
+}
