@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 
@@ -20,7 +21,7 @@ pub struct CallFacts {
     /// The region the request was signed for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// ARN of the caller, once known.
+    /// ARN of the caller, as its access key id claims or, for a web identity, as its token says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
     /// Account of the caller.
@@ -103,6 +104,9 @@ pub struct CallMatch {
     /// The operation, exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// The region that the request is signed for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The account called, or the account calling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -130,6 +134,7 @@ impl CallMatch {
         };
         exactly(&self.service, &facts.service)
             && exactly(&self.operation, &facts.operation)
+            && either(&self.region, [&facts.region; 2])
             && either(&self.account, [&facts.account, &facts.caller_account])
             && either(&self.role, [&facts.role, &facts.caller_role])
             && either(&self.key, [&facts.key; 2])
@@ -170,6 +175,8 @@ impl CallQuery {
 pub(crate) struct CallLog {
     capacity: usize,
     ring: Mutex<Ring>,
+    /// The newest sequence number, for those who wait for a call.
+    newest: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +187,7 @@ struct Ring {
 
 impl CallLog {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), ring: Mutex::default() }
+        Self { capacity: capacity.max(1), ring: Mutex::default(), newest: watch::Sender::new(0) }
     }
 
     /// Appends a record, numbering it.
@@ -192,6 +199,21 @@ impl CallLog {
             ring.records.pop_front();
         }
         ring.records.push_back(record);
+        self.newest.send_replace(ring.last_sequence);
+    }
+
+    /// Waits until at least `wanted` records match, and gives them, oldest first.
+    pub(crate) async fn wait(&self, query: &CallQuery, wanted: usize) -> Vec<CallRecord> {
+        let mut newest = self.newest.subscribe();
+        loop {
+            newest.mark_unchanged();
+            if self.count(query) >= wanted {
+                return self.query(query);
+            }
+            if newest.changed().await.is_err() {
+                return Vec::new();
+            }
+        }
     }
 
     /// The records that match, oldest first.
@@ -249,6 +271,15 @@ mod tests {
         log.clear();
         log.append(record("Encrypt"));
         assert_eq!(log.query(&CallQuery::default())[0].sequence, 4);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_call_that_was_waited_for() {
+        let log = CallLog::new(10);
+        log.append(record("Decrypt"));
+        let query = CallQuery::default();
+        let (found, ()) = futures::join!(log.wait(&query, 2), async { log.append(record("Encrypt")) });
+        assert_eq!(found.len(), 2);
     }
 
     #[test]

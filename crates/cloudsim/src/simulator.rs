@@ -77,6 +77,30 @@ impl fmt::Debug for Endpoints {
     }
 }
 
+impl Endpoints {
+    /// The environment variables that point AWS SDKs and the AWS CLI here for STS and KMS; credentials are up to the caller.
+    pub fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("AWS_ENDPOINT_URL_STS", self.aws.clone()),
+            ("AWS_ENDPOINT_URL_KMS", self.aws.clone()),
+            ("AWS_REGION", self.region.to_string()),
+        ]
+    }
+
+    /// The environment variable that has an SDK take its credentials from the metadata service.
+    pub fn instance_environment(&self) -> [(&'static str, String); 1] {
+        [("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.imds.clone())]
+    }
+
+    /// The environment variables that have an SDK take its credentials as a container does.
+    pub fn container_environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", self.container.clone()),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", self.container_token.expose().to_owned()),
+        ]
+    }
+}
+
 /// Everything that the listeners and the control interface share.
 pub(crate) struct Shared {
     pub(crate) config: Config,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use subtle::ConstantTimeEq;
 
-use super::arn::{AccountId, Region, RoleArn};
+use super::arn::{AccountId, Region};
 use super::call::{Call, Service};
 use super::error::AwsError;
 use super::policy::{ConditionContext, PolicyDocument, Principal};
@@ -17,6 +17,7 @@ use super::sigv4::{Authorization, Signed, sha256_hex};
 use super::world::State;
 use super::world::session::Session;
 use crate::clock::{SimClock, Timestamp};
+use crate::log::CallFacts;
 
 /// How far a signature's date may be off in either direction.
 const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
@@ -133,9 +134,23 @@ pub(crate) fn authenticate(call: &Call, state: &State, clock: &SimClock) -> Resu
     caller(call, state, credentials.holder, region, now).ok_or_else(|| unknown(call.service))
 }
 
-/// The access key id that a request names, before anything about it is checked.
-pub(crate) fn claimed(call: &Call) -> Option<Authorization> {
-    Authorization::parse(call.header("authorization")?).ok()
+/// Reads who a request claims to be signed by, before anything about it is checked.
+pub(crate) fn add_facts(call: &Call, state: &State, facts: &mut CallFacts) {
+    let Some(authorization) = call.header("authorization").and_then(|text| Authorization::parse(text).ok())
+    else {
+        return;
+    };
+    let id = authorization.access_key_id;
+    if let Some(session) = state.sessions.get(&id) {
+        facts.principal = Some(session.arn());
+        facts.caller_account = Some(session.role.account.to_string());
+        facts.caller_role = Some(session.role.to_string());
+    } else if let Some(owner) = state.access_keys.get(&id) {
+        facts.principal = Some(format!("arn:aws:iam::{}:user/{}", owner.account, owner.name));
+        facts.caller_account = Some(owner.account.to_string());
+    }
+    facts.region = Some(authorization.region);
+    facts.access_key_id = Some(id);
 }
 
 fn authorization(call: &Call) -> Result<Authorization, AwsError> {
@@ -297,11 +312,6 @@ fn caller(call: &Call, state: &State, holder: Holder, region: Region, now: Times
             })
         }
     }
-}
-
-/// ARN of the role whose session an access key id belongs to, for faults and the log.
-pub(crate) fn role_of(state: &State, access_key_id: &str) -> Option<RoleArn> {
-    state.sessions.get(access_key_id).map(|session| session.role.clone())
 }
 
 fn unknown(service: Service) -> AwsError {

@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use serde_json::Value;
 
-use super::arn::RoleArn;
 use super::call::{Call, Service};
 use super::error::AwsError;
 use super::{auth, kms, sts};
@@ -55,16 +54,7 @@ impl Endpoint {
             operation: call.operation.clone(),
             ..CallFacts::default()
         };
-        if let Some(authorization) = auth::claimed(call) {
-            let id = &authorization.access_key_id;
-            let role = auth::role_of(&state, id);
-            let user = state.access_keys.get(id).map(|owner| owner.account.clone());
-            facts.caller_account =
-                role.as_ref().map(|role| role.account.clone()).or(user).map(|id| id.to_string());
-            facts.caller_role = role.map(|role: RoleArn| role.to_string());
-            facts.region = Some(authorization.region);
-            facts.access_key_id = Some(authorization.access_key_id);
-        }
+        auth::add_facts(call, &state, &mut facts);
         match call.service {
             Service::Sts => sts::add_facts(call, &mut facts),
             Service::Kms => kms::add_facts(call, &state, &mut facts),

@@ -12,6 +12,7 @@ pub(super) fn query(text: &str) -> Result<CallQuery, SimError> {
         match name.as_ref() {
             "service" => matching.service = Some(value),
             "operation" => matching.operation = Some(value),
+            "region" => matching.region = Some(value),
             "account" => matching.account = Some(value),
             "role" => matching.role = Some(value),
             "key" => matching.key = Some(value),

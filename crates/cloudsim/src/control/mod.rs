@@ -82,6 +82,12 @@ impl Control {
         self.shared.log.count(query)
     }
 
+    /// Waits until at least `wanted` calls match, and gives them, oldest first. It waits for ever if they do not come:
+    /// put a timeout around it.
+    pub async fn wait_for_calls(&self, query: &CallQuery, wanted: usize) -> Vec<CallRecord> {
+        self.shared.log.wait(query, wanted).await
+    }
+
     /// Forgets all calls.
     pub fn clear_calls(&self) {
         self.shared.log.clear();

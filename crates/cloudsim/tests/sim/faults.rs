@@ -121,3 +121,33 @@ async fn faults_hit_one_tenant_and_leave_the_others_alone() {
     assert_eq!(faulted.len(), 1);
     assert_eq!(faulted[0].faults, ["throttle"]);
 }
+
+#[tokio::test]
+async fn faults_can_single_out_a_principal_a_region_or_an_encryption_context() {
+    let world = World::start().await;
+    let session = world.session(0).await;
+    let generate = |branch: &str| {
+        let context = json!({"branch": branch});
+        world.kms(
+            &session,
+            "GenerateDataKey",
+            json!({"KeyId": world.key(0), "KeySpec": "AES_256", "EncryptionContext": context}),
+        )
+    };
+    let caller = "arn:aws:sts::200000000001:assumed-role/leasehold-access/leasehold-test";
+    for (matching, hit, missed) in [
+        (json!({"principal": caller}), 400, 400),
+        (json!({"principal": world.scenario.base_user}), 200, 200),
+        (json!({"region": "us-east-1"}), 200, 200),
+        (json!({"region": "eu-central-1", "role": world.role(0)}), 400, 400),
+        (json!({"encryption_context": {"branch": "main"}}), 400, 200),
+        (json!({"key": world.key(0), "operation": "Decrypt"}), 200, 200),
+    ] {
+        let spec = json!({"match": matching, "effect": {"kind": "throttle"}});
+        let id = world.control().inject(serde_json::from_value(spec.clone()).unwrap());
+        assert_eq!((generate("main").await.status, generate("other").await.status), (hit, missed), "{spec}");
+        world.control().clear_fault(id).unwrap();
+    }
+    let misspelt = json!({"match": {"servise": "kms"}, "effect": {"kind": "throttle"}});
+    assert!(serde_json::from_value::<FaultSpec>(misspelt).is_err());
+}

@@ -86,6 +86,9 @@ async fn policies_are_put_and_read_back_and_malformed_ones_refused() {
     for malformed in ["{", "{\"Statement\": 7}"] {
         assert_eq!(put(malformed.to_owned()).await.code(), "MalformedPolicyDocumentException");
     }
+    let lockout = put(statement("kms:Decrypt")).await;
+    assert_eq!(lockout.code(), "MalformedPolicyDocumentException");
+    assert!(lockout.text.contains("will not allow you to update the key policy"), "{}", lockout.text);
     assert_eq!(put(statement("kms:*")).await.status, 200);
     let allowed =
         world.kms(&session, "GenerateDataKey", json!({"KeyId": world.key(0), "KeySpec": "AES_256"})).await;

@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 
 use super::describe::{check_policy_name, default_policy, metadata, seconds, unknown_value};
 use super::{KmsCall, parameters};
+use crate::aws::arn::KeyArn;
 use crate::aws::call::Service;
 use crate::aws::error::AwsError;
+use crate::aws::policy::PolicyKind;
 use crate::aws::world::key::{Key, KeyOrigin, KeySpec, KeyState, KeyUsage};
 use crate::aws::world::keymaker::NewKey;
+use crate::aws::world::policies::parse;
 use crate::aws::world::{EditKind, State};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -28,21 +31,25 @@ impl KmsCall<'_> {
             return Err(AwsError::validation(Service::Kms, message));
         }
         let origin: KeyOrigin = self.optional_enum("Origin")?.unwrap_or_default();
+        let policy = match parameters::optional_text(self.input, "Policy")? {
+            Some(text) => policy_of(text)?,
+            None => default_policy(&self.caller.account.root_arn()),
+        };
+        let id = uuid::Uuid::new_v4().to_string();
+        let arn = KeyArn { region: self.caller.region.clone(), account: self.caller.account.clone(), id };
+        self.check_lockout(&arn, &policy)?;
         let new = NewKey {
-            id: None,
+            id: Some(arn.id),
             spec,
             usage,
             origin,
             description: parameters::optional_text(self.input, "Description")?.unwrap_or_default().to_owned(),
-            policy: match parameters::optional_text(self.input, "Policy")? {
-                Some(text) => policy_of(text)?,
-                None => default_policy(&self.caller.account.root_arn()),
-            },
+            policy,
             state: if origin == KeyOrigin::EXTERNAL { KeyState::PendingImport } else { KeyState::Enabled },
         };
         let arn = new
             .make(state, &self.caller.account, &self.caller.region, self.caller.now)
-            .map_err(|error| AwsError::new("MalformedPolicyDocumentException", error.to_string()))?;
+            .map_err(|error| malformed(&error.to_string()))?;
         self.note(&arn);
         let key = state.key(&arn).ok_or_else(|| AwsError::internal(Service::Kms))?;
         Ok(json!({"KeyMetadata": metadata(key, self.caller.now)}))
@@ -51,12 +58,25 @@ impl KmsCall<'_> {
     pub(super) fn put_key_policy(&mut self, state: &mut State) -> Result<Value, AwsError> {
         check_policy_name(self.input)?;
         let document = policy_of(parameters::text(self.input, "Policy")?)?;
+        let named = parameters::text(self.input, "KeyId")?;
+        let arn = self.authorized(state, named, "kms:PutKeyPolicy", None)?.arn.clone();
+        self.check_lockout(&arn, &document)?;
         let time = state.edit_time(EditKind::KeyPolicy, self.caller.now);
-        let key = self.owned(state, "kms:PutKeyPolicy")?;
-        key.policy
-            .replace_single(document, time)
-            .map_err(|error| AwsError::new("MalformedPolicyDocumentException", error.to_string()))?;
+        let key = state.key_mut(&arn).map_err(|_| AwsError::internal(Service::Kms))?;
+        key.policy.replace_single(document, time).map_err(|error| malformed(&error.to_string()))?;
         Ok(Value::Null)
+    }
+
+    /// Refuses a policy that would keep its own author from changing it again, unless the author insists.
+    fn check_lockout(&self, arn: &KeyArn, document: &Value) -> Result<(), AwsError> {
+        if self.input.get("BypassPolicyLockoutSafetyCheck").and_then(Value::as_bool) == Some(true) {
+            return Ok(());
+        }
+        let policy = parse(PolicyKind::Key, document).map_err(|error| malformed(&error.to_string()))?;
+        if self.would_allow(arn, "kms:PutKeyPolicy", &policy) {
+            return Ok(());
+        }
+        Err(malformed("The new key policy will not allow you to update the key policy in the future."))
     }
 
     pub(super) fn enable_key(&mut self, state: &mut State) -> Result<Value, AwsError> {
@@ -173,6 +193,9 @@ pub(super) fn wrong_state(key: &Key, state: KeyState) -> AwsError {
 }
 
 fn policy_of(text: &str) -> Result<Value, AwsError> {
-    serde_json::from_str(text)
-        .map_err(|_| AwsError::new("MalformedPolicyDocumentException", "The policy is not valid JSON"))
+    serde_json::from_str(text).map_err(|_| malformed("The policy is not valid JSON"))
+}
+
+fn malformed(message: &str) -> AwsError {
+    AwsError::new("MalformedPolicyDocumentException", message)
 }

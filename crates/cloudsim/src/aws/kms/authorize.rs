@@ -59,6 +59,11 @@ impl KmsCall<'_> {
         self.enforce(&decision, action, "*", false)
     }
 
+    /// Whether the caller could do something with a key if it had this policy.
+    pub(super) fn would_allow(&self, arn: &KeyArn, action: &str, policy: &PolicyDocument) -> bool {
+        self.evaluate(arn, action, &self.conditions(None, ""), Some(policy)) == Decision::Allow
+    }
+
     fn evaluate(
         &self,
         arn: &KeyArn,

@@ -56,8 +56,6 @@ pub(crate) fn add_facts(call: &Call, state: &State, facts: &mut CallFacts) {
 /// Carries a call out.
 pub(crate) fn execute(call: &Call, shared: &Shared, facts: &mut CallFacts) -> Result<Value, AwsError> {
     let caller = authenticate(call, &shared.aws.read(), &shared.clock)?;
-    facts.principal = Some(caller.arn());
-    facts.caller_account = Some(caller.account.to_string());
     let Parameters::Json(input) = &call.parameters else {
         return Err(AwsError::new("SerializationException", ""));
     };

@@ -40,8 +40,6 @@ pub(crate) fn execute(call: &Call, shared: &Shared, facts: &mut CallFacts) -> Re
         return web_identity::assume_role_with_web_identity(call, shared, facts);
     }
     let caller = authenticate(call, &shared.aws.read(), &shared.clock)?;
-    facts.principal = Some(caller.arn());
-    facts.caller_account = Some(caller.account.to_string());
     match call.operation.as_str() {
         "AssumeRole" => assume_role::assume_role(call, shared, &caller),
         // Needs no permission: AWS answers it even to a caller who is denied everything.
