@@ -1,0 +1,148 @@
+//! The SDK's clients: one pool of connections, nothing cached, nothing repeated, no deadline.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::arn::Region;
+use crate::base;
+use crate::config::{AwsConfig, AwsConfigError};
+use crate::endpoint;
+
+/// How long an idle connection is kept. 30 s: a proof of a tenant in use comes every 7 s to 30 min, so most calls of a
+/// busy deployment find one open, while buffers that carried plaintext do not outlive their use for long.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// Idle connections kept per host. 64: as many as one tenant may use at a time; more would only be kept for a burst.
+const POOL_SIZE: usize = 64;
+
+/// Clients for all that we ask of AWS.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    /// Signs with our base identity.
+    pub(crate) base_sts: aws_sdk_sts::Client,
+    /// Signs with what each call brings.
+    session_sts: aws_sdk_sts::Client,
+    kms: BTreeMap<Region, aws_sdk_kms::Client>,
+}
+
+impl Clients {
+    pub(crate) async fn build(config: &AwsConfig) -> Result<Self, AwsConfigError> {
+        let own = base::region(config).await?;
+        let endpoints = endpoint::resolve(config, |name| std::env::var(name).ok())?;
+        let http = http_client(&config.extra_root_cas).await?;
+        let base = base::credentials(config, &own, http.clone()).await;
+        let sts = || {
+            let mut builder = sts_builder(config, &own, http.clone());
+            builder.set_endpoint_url(endpoints.sts.as_deref().map(|url| endpoint::in_region(url, &own)));
+            builder
+        };
+        // Our own credentials alone are cached: they are ours, and asking the instance for them on every assume would be
+        // throttled there. The cache loads them anew before they expire, and remembers no failure.
+        let base_sts = sts().credentials_provider(base).identity_cache(IdentityCache::lazy().build());
+        let session_sts = sts().identity_cache(IdentityCache::no_cache());
+        let mut regions = config.allowed_regions.clone();
+        if regions.is_empty() {
+            regions.push(own.clone());
+        }
+        let mut kms = BTreeMap::new();
+        for region in regions {
+            if region.partition() != own.partition() {
+                return Err(AwsConfigError::ForeignRegion { region, own });
+            }
+            let mut builder = kms_builder(config, &region, http.clone());
+            builder.set_endpoint_url(endpoints.kms.as_deref().map(|url| endpoint::in_region(url, &region)));
+            kms.insert(region, aws_sdk_kms::Client::from_conf(builder.build()));
+        }
+        Ok(Self {
+            base_sts: aws_sdk_sts::Client::from_conf(base_sts.build()),
+            session_sts: aws_sdk_sts::Client::from_conf(session_sts.build()),
+            kms,
+        })
+    }
+
+    /// The client to assume a role with: as ourselves, or as the session of the hop before.
+    pub(crate) fn sts(
+        &self,
+        session: Option<&Credentials>,
+    ) -> (&aws_sdk_sts::Client, aws_sdk_sts::config::Builder) {
+        let signed_by = aws_sdk_sts::config::Builder::new();
+        match session {
+            None => (&self.base_sts, signed_by),
+            Some(session) => (&self.session_sts, signed_by.credentials_provider(session.clone())),
+        }
+    }
+
+    /// The client for keys in `region`; `None` outside of the allowed ones.
+    pub(crate) fn kms(&self, region: &Region) -> Option<&aws_sdk_kms::Client> {
+        self.kms.get(region)
+    }
+}
+
+/// The settings that both services' builders have in common, under the same names but as different types.
+macro_rules! common_settings {
+    ($builder:expr, $config:expr, $region:expr, $http:expr) => {
+        $builder
+            .behavior_version(BehaviorVersion::latest())
+            .region(aws_types::region::Region::new($region.as_str().to_owned()))
+            .http_client($http)
+            // The SDK's retry budget is one for all tenants, and its deadlines know nothing of ours.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .use_fips($config.use_fips)
+            .use_dual_stack($config.use_dual_stack)
+    };
+}
+
+fn sts_builder(config: &AwsConfig, region: &Region, http: SharedHttpClient) -> aws_sdk_sts::config::Builder {
+    common_settings!(aws_sdk_sts::config::Builder::new(), config, region, http)
+}
+
+fn kms_builder(config: &AwsConfig, region: &Region, http: SharedHttpClient) -> aws_sdk_kms::config::Builder {
+    common_settings!(aws_sdk_kms::config::Builder::new(), config, region, http)
+        .identity_cache(IdentityCache::no_cache())
+}
+
+async fn http_client(extra_roots: &[impl AsRef<Path>]) -> Result<SharedHttpClient, AwsConfigError> {
+    let mut roots = TrustStore::default();
+    for path in extra_roots {
+        roots.add_pem_certificate(read_roots(path.as_ref()).await?);
+    }
+    let context = TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .map_err(|e| AwsConfigError::Tls(Box::new(e)))?;
+    let client = aws_smithy_http_client::Builder::new()
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_SIZE)
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context)
+        .build_https();
+    Ok(client)
+}
+
+/// A PEM file that is known to be good: the SDK takes it unseen and panics over a bad one when it first connects.
+async fn read_roots(path: &Path) -> Result<Vec<u8>, AwsConfigError> {
+    let pem = tokio::fs::read(path)
+        .await
+        .map_err(|source| AwsConfigError::UnreadableRoots { path: path.to_owned(), source })?;
+    let bad = || AwsConfigError::BadRoots { path: path.to_owned() };
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| bad())?;
+    let mut store = rustls::RootCertStore::empty();
+    let (added, ignored) = store.add_parsable_certificates(certificates);
+    if added == 0 || ignored > 0 { Err(bad()) } else { Ok(pem) }
+}

@@ -1,0 +1,137 @@
+//! AWS as a [`KeyProvider`].
+
+use std::fmt;
+
+use async_trait::async_trait;
+use leasehold_envelope::KeyVersion;
+use leasehold_ids::ProviderKind;
+use leasehold_provider::{
+    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, OnboardingKit, OwnIdentity,
+    ProviderError, Session, WrapContext,
+};
+use leasehold_secret::{Arena, KeyLength, PlaintextKey};
+use leasehold_tenant::Binding;
+
+use crate::arn::RoleArn;
+use crate::assume::{self, RoleSession};
+use crate::clients::Clients;
+use crate::config::{AwsConfig, AwsConfigError};
+use crate::key::{SessionKey, no_version};
+use crate::kit;
+use crate::settings::Plan;
+
+/// AWS STS and KMS, on the real SDKs. Put it behind [`leasehold_provider::Guarded`]: by itself it waits for ever and
+/// repeats nothing.
+pub struct AwsProvider {
+    kind: ProviderKind,
+    clients: Clients,
+    principal: Option<RoleArn>,
+    arena: Arena,
+}
+
+impl AwsProvider {
+    /// Makes the clients. Asks nothing of AWS, save for the region if nobody names one and we run on an instance.
+    ///
+    /// # Errors
+    /// [`AwsConfigError`] with what to change.
+    pub async fn build(config: AwsConfig, arena: Arena) -> Result<Self, AwsConfigError> {
+        let clients = Clients::build(&config).await?;
+        let kind = ProviderKind::try_from("aws".to_owned()).map_err(|e| AwsConfigError::Tls(Box::new(e)))?;
+        Ok(Self { kind, clients, principal: config.principal, arena })
+    }
+
+    fn plan(&self, binding: &Binding) -> Result<Plan, ProviderError> {
+        Plan::of(binding, |region| self.clients.kms(region).is_some())
+    }
+
+    fn key<'a>(&'a self, session: &'a Session) -> Result<SessionKey<'a>, ProviderError> {
+        let session: &RoleSession = session
+            .credentials()
+            .ok_or_else(|| ProviderError::new(Fault::Misconfigured, "the session is not one of AWS"))?;
+        let client = self.clients.kms(session.key.region());
+        let client = client
+            .ok_or_else(|| ProviderError::new(Fault::Misconfigured, "the key's region is not allowed"))?;
+        Ok(SessionKey { client, session, arena: &self.arena })
+    }
+}
+
+#[async_trait]
+impl KeyProvider for AwsProvider {
+    fn kind(&self) -> &ProviderKind {
+        &self.kind
+    }
+
+    fn check(&self, binding: &Binding) -> Result<(), ProviderError> {
+        self.plan(binding).map(|_| ())
+    }
+
+    async fn own_identity(&self) -> Result<OwnIdentity, ProviderError> {
+        assume::own_identity(&self.clients, self.principal.as_ref()).await
+    }
+
+    async fn assume(&self, binding: &Binding) -> Result<Answer<Session>, ProviderError> {
+        assume::assume(&self.clients, &self.plan(binding)?).await
+    }
+
+    async fn check_deputy(&self, binding: &Binding, _: &Session) -> Result<(), ProviderError> {
+        let plan = self.plan(binding)?;
+        let own = self.own_identity().await?;
+        assume::check_deputy(&self.clients, &plan, &own).await
+    }
+
+    async fn generate(
+        &self,
+        session: &Session,
+        length: KeyLength,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Generated>, ProviderError> {
+        no_version(version)?;
+        self.key(session)?.generate(length, context).await
+    }
+
+    async fn generate_without_plaintext(
+        &self,
+        session: &Session,
+        length: KeyLength,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Ciphertext>, ProviderError> {
+        no_version(version)?;
+        self.key(session)?.generate_without_plaintext(length, context).await
+    }
+
+    async fn wrap(
+        &self,
+        session: &Session,
+        key: &PlaintextKey,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Ciphertext>, ProviderError> {
+        no_version(version)?;
+        self.key(session)?.wrap(key, context).await
+    }
+
+    async fn unwrap(
+        &self,
+        session: &Session,
+        ciphertext: &Ciphertext,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<PlaintextKey>, ProviderError> {
+        self.key(session)?.unwrap(ciphertext, context).await
+    }
+
+    async fn describe(&self, session: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
+        self.key(session)?.describe().await
+    }
+
+    fn onboarding_kit(&self, binding: &Binding, own: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
+        Ok(kit::kit(&self.plan(binding)?, own))
+    }
+}
+
+impl fmt::Debug for AwsProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsProvider").field("principal", &self.principal).finish_non_exhaustive()
+    }
+}
