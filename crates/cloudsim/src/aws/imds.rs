@@ -64,7 +64,8 @@ impl Imds {
         if !self.has_token(request.headers()) {
             return plain(StatusCode::UNAUTHORIZED, "");
         }
-        match path {
+        // Leaves of the tree answer with and without a slash at their end, and clients ask for both.
+        match path.strip_suffix('/').unwrap_or(path) {
             "/latest/meta-data/placement/region" => text(self.shared.config.region.to_string()),
             "/latest/meta-data/placement/availability-zone" => {
                 text(format!("{}a", self.shared.config.region))

@@ -1,6 +1,6 @@
 //! Amazon Web Services: STS, KMS, the instance metadata service and container credentials.
 //!
-//! A request runs [`endpoint`] → [`auth`] (SigV4, tokens, expiry) → [`sts`] or [`kms`] → [`policy`] → the call log.
+//! A request runs `endpoint` → `auth` (SigV4, tokens, expiry) → `sts` or `kms` → [`policy`] → the call log.
 //! Not simulated: IAM's own API, organisation policies, KMS grants, multi-region keys, asymmetric encryption, role
 //! paths, partitions other than `aws`.
 

@@ -1,6 +1,6 @@
 //! The control interface: what the simulated world's owners, administrators and misfortunes do.
 //!
-//! [`Control`] is the in-process form; [`http`] offers the same over HTTP and JSON.
+//! [`Control`] is the in-process form; `http` offers the same over HTTP and JSON.
 
 mod aws;
 mod calls;

@@ -13,10 +13,23 @@ fn inject(world: &World, effect: FaultEffect, count: Option<u32>) {
     world.control().inject(FaultSpec { matching, effect, count });
 }
 
+/// Long enough for a busy machine.
+const PATIENT: Duration = Duration::from_secs(20);
+/// What is waited for an answer that must not come.
+const BRIEF: Duration = Duration::from_millis(300);
+
 async fn describe(world: &World, by: &Credentials) -> Result<(u16, String), reqwest::Error> {
+    describe_within(world, by, PATIENT).await
+}
+
+async fn describe_within(
+    world: &World,
+    by: &Credentials,
+    limit: Duration,
+) -> Result<(u16, String), reqwest::Error> {
     let body = json!({"KeyId": world.key(0)}).to_string().into_bytes();
     let request = world.request(by, &Signing::of("kms"), Some("DescribeKey"), body);
-    let response = request.timeout(Duration::from_millis(300)).send().await?;
+    let response = request.timeout(limit).send().await?;
     let status = response.status().as_u16();
     Ok((status, response.text().await?))
 }
@@ -59,7 +72,7 @@ async fn black_holes_resets_and_cut_answers_are_felt_on_the_wire() {
     let session = world.session(0).await;
     for effect in [FaultEffect::Drop, FaultEffect::DropAnswer] {
         inject(&world, effect, Some(1));
-        assert!(describe(&world, &session).await.unwrap_err().is_timeout());
+        assert!(describe_within(&world, &session, BRIEF).await.unwrap_err().is_timeout());
     }
     inject(&world, FaultEffect::Truncate, Some(1));
     let cut = describe(&world, &session).await.unwrap_err();
@@ -82,7 +95,7 @@ async fn a_delay_comes_before_the_decision_and_a_late_answer_after_it() {
     let session = world.session(0).await;
     let key = world.scenario.tenants[0].key.clone();
     for (effect, status) in
-        [(FaultEffect::Delay { ms: 150 }, 400), (FaultEffect::AnswerAfter { ms: 150 }, 200)]
+        [(FaultEffect::Delay { ms: 500 }, 400), (FaultEffect::AnswerAfter { ms: 500 }, 200)]
     {
         inject(&world, effect, Some(1));
         world.control().clear_calls();
