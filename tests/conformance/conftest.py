@@ -1,18 +1,18 @@
 """Official clients and an independent server against the simulator, all on loopback.
 
-Both servers are started once, and each test builds the users, roles and keys that it needs under names of its own.
+Both servers are started once, and each test builds the users, roles and keys that it needs
+under names of its own.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from servers import start_ministack, start_simulator
 from targets import EVERYTHING, PLATFORM, TENANT, Credentials, MiniStack, Simulator, allow, client, policy
 
@@ -38,8 +38,6 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
 @pytest.fixture(autouse=True)
 def no_ambient_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Clients find what a test gives them and nothing of the machine's."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
@@ -93,8 +91,3 @@ def trusting_role(simulator: Simulator, unique: Callable[[str], str]) -> str:
         )
     )
     return simulator.put_role(TENANT, unique("trusting"), trust, EVERYTHING)
-
-
-def as_json(document: Any) -> str:
-    """A policy as a parameter takes it."""
-    return json.dumps(document)

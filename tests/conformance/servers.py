@@ -96,7 +96,10 @@ def start_ministack(directory: Path) -> tuple[Server, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
     }
     server = Server(
-        "ministack", [sys.executable, "-m", "ministack"], bare_environment() | settings, directory / "ministack.log"
+        "ministack",
+        [sys.executable, "-m", "ministack"],
+        bare_environment() | settings,
+        directory / "ministack.log",
     )
     endpoint = f"http://127.0.0.1:{port}"
     try:
@@ -113,7 +116,9 @@ def start_simulator(directory: Path) -> tuple[Server, str]:
     if not binary:
         raise RuntimeError("LEASEHOLD_BIN has to name the leasehold binary")
     port = free_port()
-    server = Server("cloudsim", cloudsim_command(binary, port), bare_environment(), directory / "cloudsim.log")
+    server = Server(
+        "cloudsim", cloudsim_command(binary, port), bare_environment(), directory / "cloudsim.log"
+    )
     control = f"http://127.0.0.1:{port}/control/v1"
     try:
         server.wait_until(lambda: answers(f"{control}/endpoints"))

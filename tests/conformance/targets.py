@@ -1,4 +1,4 @@
-"""Two clouds behind one interface: the simulator, and ministack, an independent server that enforces policy too."""
+"""Two clouds behind one interface: the simulator, and ministack, which enforces policy independently."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout
 
 # One session for all clients: it keeps the service models, which take longer to load than a test to run.
 SESSION = boto3.session.Session()
+
+# "No body", where JSON's null is one.
+NOTHING: Any = object()
 
 Policy = dict[str, Any]
 
@@ -84,10 +87,10 @@ class Simulator:
         for account in (TENANT, PLATFORM):
             self.call("PUT", f"/aws/accounts/{account}")
 
-    def call(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+    def call(self, method: str, path: str, body: Any = NOTHING, **query: str) -> Any:
         """A request to the control API."""
         url = self.control + path + ("?" + urllib.parse.urlencode(query) if query else "")
-        content = b"" if body is None else json.dumps(body).encode()
+        content = b"" if body is NOTHING else json.dumps(body).encode()
         request = urllib.request.Request(url, data=content, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
@@ -100,7 +103,9 @@ class Simulator:
         key = self.call("PUT", f"/aws/accounts/{account}/users/{name}", body)
         return Credentials(key["access_key_id"], key["secret_access_key"])
 
-    def put_role(self, account: str, name: str, trust: Policy, identity: Identity, seconds: int = 3600) -> str:
+    def put_role(
+        self, account: str, name: str, trust: Policy, identity: Identity, seconds: int = 3600
+    ) -> str:
         arn = f"arn:aws:iam::{account}:role/{name}"
         body = {
             "trust_policy": trust,
@@ -122,7 +127,7 @@ class Simulator:
 
 
 class MiniStack:
-    """ministack, furnished through IAM and KMS as root: an account id is the access key of that account's root."""
+    """ministack, furnished through IAM and KMS by root users, whose access keys are their accounts' ids."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
