@@ -1,7 +1,7 @@
 """Policies and what follows from them: tables that every target has to answer alike.
 
-Names in angle brackets stand for what a scenario makes: `<user>`, `<role>` and `<session>` are the caller's
-ARNs, `<account>` its account's root, `<target>` the role to be assumed or the key to be used. The tables are in
+Names in angle brackets stand for what a scenario makes: `<user>`, `<role>` and `<session>` are ARNs of the
+caller, `<account>` its account, `<target>` the role to be assumed or the key to be used. The tables are in
 `trust_scenarios` and `use_scenarios`; the expected answers are those of AWS's documentation:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html

@@ -130,15 +130,21 @@ def test_a_session_policy_in_pieces_of_nonsense_is_modelled_as_malformed(
             sts.assume_role(RoleArn=trusting_role, RoleSessionName="lh-acme", Policy=document)
 
 
-def test_a_session_policy_that_does_not_fit_is_modelled_as_too_large(
+def test_a_session_policy_is_bounded_alone_and_packed_with_its_tags(
     sts: Any, trusting_role: str, key: str
 ) -> None:
-    statements = [allow("kms:Decrypt", resource=f"{key}{secrets.token_hex(60)}") for _ in range(9)]
+    statements = [allow("kms:Decrypt", resource=f"{key}{secrets.token_hex(60)}") for _ in range(7)]
     document = json.dumps(policy(*statements), separators=(",", ":"))
-    assert len(document) <= 2048 + 600
+    tags = [{"Key": f"tag-{number}", "Value": secrets.token_hex(100)} for number in range(10)]
+    request = {"RoleArn": trusting_role, "RoleSessionName": "lh-acme"}
+    assert 1500 < len(document) <= 2048
+    assert 0 < sts.assume_role(**request, Policy=document)["PackedPolicySize"] <= 100
+    assert "PackedPolicySize" not in sts.assume_role(**request)
+    with pytest.raises(sts.exceptions.PackedPolicyTooLargeException):
+        sts.assume_role(**request, Policy=document, Tags=tags)
     with pytest.raises(ClientError) as caught:
-        sts.assume_role(RoleArn=trusting_role, RoleSessionName="lh-acme", Policy=document)
-    assert code(caught) in {"PackedPolicyTooLarge", "ValidationError"}
+        sts.assume_role(**request, Policy=document + " " * 2048)
+    assert code(caught) == "ValidationError"
 
 
 @pytest.mark.parametrize(
