@@ -392,3 +392,26 @@ fn reasons_read_as_aws_writes_them() {
     let reason = "because no role trust policy allows the sts:AssumeRole action".into();
     assert_eq!(assume, Decision::ImplicitDeny { reason });
 }
+
+#[test]
+fn names_count_only_in_their_own_account() {
+    let context = ConditionContext::new();
+    let worker = json!({"AWS": [
+        format!("arn:aws:iam::{OTHER_ACCOUNT}:role/Worker"),
+        format!("arn:aws:sts::{OTHER_ACCOUNT}:assumed-role/Worker/s1"),
+        format!("arn:aws:iam::{OTHER_ACCOUNT}:user/alice"),
+    ]});
+    let key_policy = document(&json!({"Statement": {
+        "Effect": "Allow", "Principal": worker, "Action": "kms:*", "Resource": "*"}}));
+    for caller in [session_of(ACCOUNT), user_of(ACCOUNT), root_of(ACCOUNT)] {
+        let request = Request {
+            principal: &caller,
+            action: "kms:Decrypt",
+            resource: KEY,
+            resource_account: ACCOUNT,
+            context: &context,
+        };
+        let policies = Policies { resource: Some(&key_policy), ..Policies::default() };
+        assert_eq!(letter(&evaluate_kms(&request, &policies)), 'i', "{caller}");
+    }
+}

@@ -82,6 +82,9 @@ fn variables_are_resolved_since_2012_and_literal_before() {
     assert!(!allows("2012-10-17", own.clone(), "kms:Decrypt", KEY, &[]), "an open variable matches nothing");
     assert!(!allows("2012-10-17", own.clone(), "kms:Decrypt", KEY, &[("aws:PrincipalAccount", "*")]));
     assert!(!allows("2008-10-17", own, "kms:Decrypt", KEY, &account));
+    let unversioned =
+        document(&json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "${unclosed"}}));
+    assert_eq!(unversioned.as_json()["Version"], Value::Null, "without a version it is text of 2008");
     let all_but_own = json!({"Action": "*", "NotResource": "arn:aws:kms:*:${aws:PrincipalAccount}:key/*"});
     assert!(!allows("2012-10-17", all_but_own, "kms:Decrypt", KEY, &[]), "nor does it widen its opposite");
     for (escape, character) in [("${*}", "*"), ("${?}", "?"), ("${$}", "$")] {
