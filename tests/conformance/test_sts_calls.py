@@ -118,16 +118,20 @@ def test_an_edit_of_the_trust_policy_stops_new_sessions_but_not_old_ones(
     sts.assume_role(RoleArn=trusting_role, RoleSessionName="lh-acme")
 
 
-def test_a_session_policy_in_pieces_of_nonsense_is_modelled_as_malformed(
-    sts: Any, trusting_role: str
-) -> None:
-    for document in (
+@pytest.mark.parametrize(
+    "document",
+    [
         "nonsense",
         json.dumps({"Version": "2012-10-17"}),
         json.dumps(policy({"Effect": "Allow"})),
-    ):
-        with pytest.raises(sts.exceptions.MalformedPolicyDocumentException):
-            sts.assume_role(RoleArn=trusting_role, RoleSessionName="lh-acme", Policy=document)
+        json.dumps(policy({"Effect": "Allow", "Action": "kms:*"})),
+        json.dumps(policy(allow("kms:*", Principal="*"))),
+        json.dumps(policy(allow("kms:*", Condition={"StringEqual": {"aws:x": "y"}}))),
+    ],
+)
+def test_a_malformed_session_policy_is_modelled_as_such(sts: Any, trusting_role: str, document: str) -> None:
+    with pytest.raises(sts.exceptions.MalformedPolicyDocumentException):
+        sts.assume_role(RoleArn=trusting_role, RoleSessionName="lh-acme", Policy=document)
 
 
 def test_a_session_policy_is_bounded_alone_and_packed_with_its_tags(
