@@ -116,9 +116,8 @@ def start_simulator(directory: Path) -> tuple[Server, str]:
     if not binary:
         raise RuntimeError("LEASEHOLD_BIN has to name the leasehold binary")
     port = free_port()
-    server = Server(
-        "cloudsim", cloudsim_command(binary, port), bare_environment(), directory / "cloudsim.log"
-    )
+    command = [binary, "cloudsim", "--control", f"127.0.0.1:{port}"]
+    server = Server("cloudsim", command, bare_environment(), directory / "cloudsim.log")
     control = f"http://127.0.0.1:{port}/control/v1"
     try:
         server.wait_until(lambda: answers(f"{control}/endpoints"))
@@ -126,7 +125,3 @@ def start_simulator(directory: Path) -> tuple[Server, str]:
         server.stop()
         raise
     return server, control
-
-
-def cloudsim_command(binary: str, port: int) -> list[str]:
-    return [binary, str(port)]
