@@ -11,7 +11,7 @@ use crate::{Generation, Moment, TimeSource};
 /// How often [`ManualClock::advance`] yields after each step, so that every task that a timer woke runs until it waits
 /// again. On a current-thread runtime a task needs one turn per hop of a message; the longest chain in Leasehold is far
 /// shorter than this.
-const TURNS: usize = 200;
+const TURNS: usize = 50;
 
 /// A clock for tests: time passes only by [`advance`](Self::advance). Use it on a current-thread runtime.
 #[derive(Debug, Clone, Default)]

@@ -276,8 +276,7 @@ mod tests {
             clock.settle().await;
         }
         clock.advance(Duration::from_secs(seconds)).await;
-        let order = order.lock().unwrap().clone();
-        order
+        order.lock().map(|order| order.clone()).unwrap()
     }
 
     #[tokio::test]

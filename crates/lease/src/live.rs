@@ -54,7 +54,7 @@ impl Live {
 
     /// This run, renewed by `proof`. A proof that began before the newest one adds nothing.
     pub(crate) fn renewed(&self, proof: Proof) -> Option<Self> {
-        (proof.started > self.proof_started).then(|| Self {
+        (proof.started >= self.proof_started).then(|| Self {
             run: self.run,
             epoch: self.epoch,
             key: Arc::clone(&self.key),

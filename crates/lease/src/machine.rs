@@ -126,9 +126,9 @@ impl Machine {
     }
 
     /// A request found the session of `used` expired and wants the next proof's.
-    pub(crate) fn renew_now(&mut self, used: &Live, version: BindingVersion, now: Now) -> Step {
+    pub(crate) fn renew_now(&mut self, used: &Arc<Live>, version: BindingVersion, now: Now) -> Step {
         match self.step(version, now) {
-            Step::Serve(live) if live.proof_started == used.proof_started => self.join_or_start(now),
+            Step::Serve(live) if Arc::ptr_eq(&live, used) => self.join_or_start(now),
             other => other,
         }
     }

@@ -1,7 +1,5 @@
 //! What is done for callers under a lease: generate, wrap, unwrap.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use leasehold_envelope::{
     Body, EncryptionContext, Envelope, Header, Hierarchy, KeyVersion, Purpose, WrappedKey,
@@ -16,9 +14,9 @@ use crate::cell::Run;
 use crate::subject::LeaseId;
 use crate::{Held, LeaseError, Leases, Source, Subject};
 
-/// How often a request begins again because its session or its lease ended under it. Once for each of the two; whoever
-/// needs more is told to retry.
-const MAX_TRIES: usize = 3;
+/// How often a request begins again because its session or its sealing key was renewed under it: once for each of the
+/// two. Whoever needs more is told to retry.
+const MAX_REPEATS: usize = 2;
 
 /// A new key and its envelope. Has no Debug: it holds plaintext.
 pub struct NewKey {
@@ -39,14 +37,9 @@ impl Leases {
         length: KeyLength,
         context: &EncryptionContext,
     ) -> Result<Held<NewKey>, LeaseError> {
-        let made = self
-            .wrapping(subject, context, async |provider, session, version, context| {
-                provider.generate(session, length, version, context).await
-            })
-            .await?;
-        made.try_map(|(header, generated)| {
-            let wrapped = envelope(header, generated.ciphertext)?;
-            Ok(NewKey { key: generated.key, wrapped })
+        self.make(subject, context, Make::Key(length)).await?.try_map(|made| match made.key {
+            Some(key) => Ok(NewKey { key, wrapped: made.wrapped }),
+            None => Err(LeaseError::Internal("a key was generated without its plaintext")),
         })
     }
 
@@ -60,12 +53,7 @@ impl Leases {
         length: KeyLength,
         context: &EncryptionContext,
     ) -> Result<Held<WrappedKey>, LeaseError> {
-        let made = self
-            .wrapping(subject, context, async |provider, session, version, context| {
-                provider.generate_without_plaintext(session, length, version, context).await
-            })
-            .await?;
-        made.try_map(|(header, ciphertext)| envelope(header, ciphertext))
+        Ok(self.make(subject, context, Make::WrappedKey(length)).await?.map(|made| made.wrapped))
     }
 
     /// `key`, wrapped.
@@ -78,12 +66,7 @@ impl Leases {
         key: &PlaintextKey,
         context: &EncryptionContext,
     ) -> Result<Held<WrappedKey>, LeaseError> {
-        let made = self
-            .wrapping(subject, context, async |provider, session, version, context| {
-                provider.wrap(session, key, version, context).await
-            })
-            .await?;
-        made.try_map(|(header, ciphertext)| envelope(header, ciphertext))
+        Ok(self.make(subject, context, Make::Wrapping(key)).await?.map(|made| made.wrapped))
     }
 
     /// The key that `wrapped` wraps: from the sealed cache, or unwrapped by the tenant's cloud, once for all who ask at
@@ -100,14 +83,22 @@ impl Leases {
         let request = UnwrapRequest::check(&subject.binding, wrapped, context)?;
         let id =
             LeaseId { binding: subject.name().clone(), key_version: request.ciphertext.key_version.clone() };
-        self.retrying(&id, subject, async |run| match subject.terms.cache() {
-            CacheMode::On => self.unwrap_cached(run, subject, &request).await,
-            CacheMode::Off => {
-                let answer = self.unwrap_in_cloud(&run, &subject.binding, &request).await?;
-                Ok(self.held(run, answer.value, Source::Cloud, answer.request_id))
+        let mut attempts = Attempts::new(self, &id, subject);
+        loop {
+            let run = attempts.begin().await?;
+            let unwrapped = match subject.terms.cache() {
+                CacheMode::On => self.unwrap_cached(run.clone(), subject, &request).await,
+                CacheMode::Off => {
+                    let answer = self.unwrap_in_cloud(&run, &subject.binding, &request).await;
+                    answer
+                        .map(|answer| self.held(run.clone(), answer.value, Source::Cloud, answer.request_id))
+                }
+            };
+            match unwrapped {
+                Err(error) if attempts.may_repeat(&run, &error) => {}
+                done => return done,
             }
-        })
-        .await
+        }
     }
 
     async fn unwrap_cached(
@@ -153,19 +144,13 @@ impl Leases {
         answer.map_err(|error| run.cell.conclude(binding.version, &request.header.context, error))
     }
 
-    /// Runs `make` with the live session under the version of the key that wraps, and gives what it made with the header
-    /// that it was bound to.
-    async fn wrapping<T>(
+    /// Makes a wrapped key under the version of the binding's key that wraps.
+    async fn make(
         &self,
         subject: &Subject,
         context: &EncryptionContext,
-        make: impl AsyncFn(
-            &dyn KeyProvider,
-            &Session,
-            &KeyVersion,
-            WrapContext<'_>,
-        ) -> Result<Answer<T>, ProviderError>,
-    ) -> Result<Held<(Header, T)>, LeaseError> {
+        make: Make<'_>,
+    ) -> Result<Held<Made>, LeaseError> {
         let binding = &subject.binding;
         if binding.hierarchy != Hierarchy::Direct {
             return Err(LeaseError::WrongHierarchy);
@@ -175,35 +160,20 @@ impl Leases {
         let header = canary::header(binding, &version, context);
         let digest = header.digest();
         let bound = WrapContext { purpose: Purpose::Dek, header: &digest, context };
-        self.retrying(&id, subject, async |run| {
-            let provider = Arc::clone(&run.cell.prover().provider);
-            let answer = make(provider.as_ref(), &run.live.session, &version, bound)
-                .await
-                .map_err(|error| run.cell.conclude(binding.version, &header.context, error))?;
-            Ok(self.held(run, (header.clone(), answer.value), Source::Cloud, answer.request_id))
-        })
-        .await
-    }
-
-    /// Runs `act` under a live lease; once more with a newer session if its session expired, and once more under a newer
-    /// sealing key if that was renewed under it.
-    async fn retrying<T>(
-        &self,
-        id: &LeaseId,
-        subject: &Subject,
-        act: impl AsyncFn(Run) -> Result<Held<T>, LeaseError>,
-    ) -> Result<Held<T>, LeaseError> {
-        let mut run = self.live(id, subject).await?;
-        for _ in 1..MAX_TRIES {
-            match act(run.clone()).await {
-                Err(LeaseError::SessionExpired(_)) => {
-                    run = self.live_with_newer_session(&run, subject).await?
+        let mut attempts = Attempts::new(self, &id, subject);
+        loop {
+            let run = attempts.begin().await?;
+            let answer =
+                make.ask(run.cell.prover().provider.as_ref(), &run.live.session, &version, bound).await;
+            match answer.map_err(|error| run.cell.conclude(binding.version, &header.context, error)) {
+                Err(error) if attempts.may_repeat(&run, &error) => {}
+                Err(error) => return Err(error),
+                Ok(Answer { value: (key, ciphertext), request_id }) => {
+                    let made = Made { key, wrapped: envelope(header, ciphertext)? };
+                    return Ok(self.held(run, made, Source::Cloud, request_id));
                 }
-                Err(LeaseError::LeaseOver) => run = self.live(id, subject).await?,
-                done => return done,
             }
         }
-        act(run).await
     }
 
     fn held<T>(&self, run: Run, value: T, source: Source, request_id: Option<Box<str>>) -> Held<T> {
@@ -225,6 +195,76 @@ fn envelope(header: Header, ciphertext: Ciphertext) -> Result<WrappedKey, LeaseE
     }
     let body = Body::Direct { ciphertext: ciphertext.bytes };
     Ok(Envelope::new(header, body).map_err(LeaseError::Envelope)?.encode())
+}
+
+/// What to make.
+#[derive(Clone, Copy)]
+enum Make<'a> {
+    Key(KeyLength),
+    WrappedKey(KeyLength),
+    Wrapping(&'a PlaintextKey),
+}
+
+/// What was made.
+struct Made {
+    key: Option<PlaintextKey>,
+    wrapped: WrappedKey,
+}
+
+impl Make<'_> {
+    async fn ask(
+        self,
+        provider: &dyn KeyProvider,
+        session: &Session,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<(Option<PlaintextKey>, Ciphertext)>, ProviderError> {
+        let sealed = match self {
+            Self::Key(length) => {
+                let Answer { value, request_id } =
+                    provider.generate(session, length, version, context).await?;
+                return Ok(Answer { value: (Some(value.key), value.ciphertext), request_id });
+            }
+            Self::WrappedKey(length) => {
+                provider.generate_without_plaintext(session, length, version, context).await?
+            }
+            Self::Wrapping(key) => provider.wrap(session, key, version, context).await?,
+        };
+        Ok(Answer { value: (None, sealed.value), request_id: sealed.request_id })
+    }
+}
+
+/// The tries of one request: under a live lease each, and again with a newer session if the first expired, or under a
+/// newer sealing key if that was renewed.
+struct Attempts<'a> {
+    leases: &'a Leases,
+    id: &'a LeaseId,
+    subject: &'a Subject,
+    repeats: usize,
+    expired: Option<Run>,
+}
+
+impl<'a> Attempts<'a> {
+    fn new(leases: &'a Leases, id: &'a LeaseId, subject: &'a Subject) -> Self {
+        Self { leases, id, subject, repeats: 0, expired: None }
+    }
+
+    async fn begin(&mut self) -> Result<Run, LeaseError> {
+        match self.expired.take() {
+            Some(used) => self.leases.live_with_newer_session(&used, self.subject).await,
+            None => self.leases.live(self.id, self.subject).await,
+        }
+    }
+
+    fn may_repeat(&mut self, run: &Run, error: &LeaseError) -> bool {
+        match error {
+            LeaseError::SessionExpired(_) => self.expired = Some(run.clone()),
+            LeaseError::LeaseOver => {}
+            _ => return false,
+        }
+        self.repeats += 1;
+        self.repeats <= MAX_REPEATS
+    }
 }
 
 /// A wrapped key that belongs to the binding and the context that it was presented with.

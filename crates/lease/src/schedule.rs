@@ -77,37 +77,40 @@ mod tests {
 
     use super::*;
 
-    const S: fn(u64) -> Duration = Duration::from_secs;
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
 
     proptest! {
         #[test]
         fn a_renewal_leaves_half_of_the_bound_for_retries(bound in 15u64..=3600, session in 1u64..=43_200, seed: u64) {
-            let bound = RevocationBound::try_from(S(bound)).unwrap();
-            let due = renew_after(bound, S(session), seed);
+            let bound = RevocationBound::try_from(s(bound)).unwrap();
+            let due = renew_after(bound, s(session), seed);
             prop_assert!(due <= bound.get().mul_f64(0.5));
-            prop_assert!(due <= S(session).mul_f64(0.8));
-            prop_assert!(due >= bound.get().mul_f64(0.4).min(S(session).mul_f64(0.8)));
+            prop_assert!(due <= s(session).mul_f64(0.8));
+            prop_assert!(due >= bound.get().mul_f64(0.4).min(s(session).mul_f64(0.8)));
         }
 
         #[test]
         fn p10_a_denied_binding_is_asked_every_10_s_for_5_min_and_then_at_most_every_5_min(denied in 0u64..100_000, seed: u64) {
-            let pause = retry_denied_after(S(denied), seed);
-            prop_assert!(pause <= if denied < 300 { S(10) } else { S(300) });
-            prop_assert!(pause >= S(8));
+            let pause = retry_denied_after(s(denied), seed);
+            let most = if denied < 300 { s(10) } else { s(300) };
+            prop_assert!(pause <= most);
+            prop_assert!(pause >= s(8));
         }
 
         #[test]
         fn a_cloud_that_names_a_time_is_not_asked_sooner(failures in 1u32..100, asked in 0u64..100, seed: u64) {
-            prop_assert!(retry_unanswered_after(failures, Some(S(asked)), seed) >= S(asked));
-            prop_assert!(retry_unanswered_after(failures, None, seed) <= S(10));
+            prop_assert!(retry_unanswered_after(failures, Some(s(asked)), seed) >= s(asked));
+            prop_assert!(retry_unanswered_after(failures, None, seed) <= s(10));
         }
     }
 
     #[test]
     fn seeds_spread_renewals() {
         let bound = RevocationBound::DEFAULT;
-        let mut due: Vec<_> = (0..100).map(|seed| renew_after(bound, S(900), seed)).collect();
+        let mut due: Vec<_> = (0..100).map(|seed| renew_after(bound, s(900), seed)).collect();
         due.sort();
-        assert!(due[90] - due[10] > S(15), "80 % of renewals spread over half of the window");
+        assert!(due[90] - due[10] > s(15), "80 % of renewals spread over half of the window");
     }
 }

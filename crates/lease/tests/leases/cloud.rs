@@ -1,0 +1,315 @@
+//! A cloud in memory: two edges that a test can cut, calls that it can hold, and counts of everything.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_clock::{ManualClock, TimeSource};
+use leasehold_envelope::{EncryptionContext, KeyVersion, Purpose};
+use leasehold_ids::ProviderKind;
+use leasehold_provider::{
+    Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KeyState, OnboardingKit,
+    OwnIdentity, ProviderError, Session, Throttler, WrapContext,
+};
+use leasehold_secret::{Arena, KeyLength, PlaintextKey};
+use leasehold_tenant::Binding;
+use tokio::sync::oneshot;
+
+/// How an edge answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Allow,
+    Deny,
+    Disabled,
+    Outage,
+    Throttle,
+    BlackHole,
+}
+
+/// Which call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    Assume,
+    Canary,
+    Unwrap,
+    Wrap,
+    Generate,
+}
+
+/// A call that a test holds: it has reached the cloud and waits there for the test's word.
+pub(crate) struct Held {
+    reached: oneshot::Receiver<()>,
+    go_on: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Waits until the call is there.
+    pub(crate) async fn reached(&mut self) {
+        (&mut self.reached).await.unwrap();
+    }
+
+    /// Lets it go on; the answer is that of the moment at which it *arrived*.
+    pub(crate) fn go_on(self) {
+        self.go_on.send(()).unwrap();
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    trust: Mood,
+    key: Mood,
+    forbidden: Option<EncryptionContext>,
+    sentinel: Mood,
+    session_life: Duration,
+    expired_before: u64,
+    sessions: u64,
+    counts: HashMap<Call, usize>,
+    sentinel_calls: usize,
+    canary_sessions: Vec<u64>,
+    wrapped: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
+    gates: HashMap<Call, VecDeque<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Cloud {
+    kind: ProviderKind,
+    clock: ManualClock,
+    arena: Arena,
+    state: Arc<Mutex<State>>,
+}
+
+impl Cloud {
+    pub(crate) fn new(clock: ManualClock, arena: Arena) -> Self {
+        let state = State {
+            trust: Mood::Allow,
+            key: Mood::Allow,
+            forbidden: None,
+            sentinel: Mood::Allow,
+            session_life: Duration::from_secs(900),
+            expired_before: 0,
+            sessions: 0,
+            counts: HashMap::new(),
+            sentinel_calls: 0,
+            canary_sessions: Vec::new(),
+            wrapped: HashMap::new(),
+            gates: HashMap::new(),
+        };
+        Self { kind: "test".parse().unwrap(), clock, arena, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(crate) fn trust(&self, mood: Mood) {
+        self.lock().trust = mood;
+    }
+
+    pub(crate) fn key(&self, mood: Mood) {
+        self.lock().key = mood;
+    }
+
+    pub(crate) fn both(&self, mood: Mood) {
+        self.trust(mood);
+        self.key(mood);
+    }
+
+    pub(crate) fn sentinel(&self, mood: Mood) {
+        self.lock().sentinel = mood;
+    }
+
+    pub(crate) fn forbid(&self, context: Option<EncryptionContext>) {
+        self.lock().forbidden = context;
+    }
+
+    /// The cloud honours no session that was made before now.
+    pub(crate) fn expire_sessions(&self) {
+        let mut state = self.lock();
+        state.expired_before = state.sessions;
+    }
+
+    pub(crate) fn count(&self, call: Call) -> usize {
+        self.lock().counts.get(&call).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn sentinel_calls(&self) -> usize {
+        self.lock().sentinel_calls
+    }
+
+    /// The session that each canary was unwrapped with, in order.
+    pub(crate) fn canary_sessions(&self) -> Vec<u64> {
+        self.lock().canary_sessions.clone()
+    }
+
+    /// Holds the next call of this kind.
+    pub(crate) fn hold(&self, call: Call) -> Held {
+        let ((here, reached), (go_on, told)) = (oneshot::channel(), oneshot::channel());
+        self.lock().gates.entry(call).or_default().push_back((here, told));
+        Held { reached, go_on }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A call arrives: it is counted, its answer is fixed, and then it may be held.
+    async fn arrive(&self, call: Call, mood: Mood, edge: Edge) -> Result<(), ProviderError> {
+        let gate = {
+            let mut state = self.lock();
+            *state.counts.entry(call).or_default() += 1;
+            state.gates.get_mut(&call).and_then(VecDeque::pop_front)
+        };
+        if let Some((here, told)) = gate {
+            here.send(()).unwrap();
+            told.await.unwrap();
+        }
+        answer(mood, edge).await
+    }
+
+    /// A call with a session arrives at the key.
+    async fn use_key(
+        &self,
+        call: Call,
+        session: &Session,
+        context: &WrapContext<'_>,
+    ) -> Result<(), ProviderError> {
+        let (mood, number) = {
+            let state = self.lock();
+            let number = *session.credentials::<u64>().unwrap();
+            let forbidden = state.forbidden.as_ref() == Some(context.context);
+            (if forbidden { Mood::Deny } else { state.key }, number)
+        };
+        if call == Call::Canary {
+            self.lock().canary_sessions.push(number);
+        }
+        if number <= self.lock().expired_before {
+            *self.lock().counts.entry(call).or_default() += 1;
+            return Err(ProviderError::new(Fault::SessionExpired, "expired"));
+        }
+        self.arrive(call, mood, Edge::Key).await
+    }
+
+    fn keep(&self, key: &PlaintextKey, context: &WrapContext<'_>) -> Answer<Ciphertext> {
+        let mut state = self.lock();
+        let bytes = format!("ciphertext-{}", state.wrapped.len()).into_bytes();
+        state.wrapped.insert(bytes.clone(), (key.expose().to_vec(), bound(context)));
+        answer_of(Ciphertext { bytes: bytes.into(), key_version: KeyVersion::none() })
+    }
+}
+
+async fn answer(mood: Mood, edge: Edge) -> Result<(), ProviderError> {
+    let fault = match mood {
+        Mood::Allow => return Ok(()),
+        Mood::Deny => Fault::Denied { edge },
+        Mood::Disabled => Fault::KeyUnusable(KeyState::Disabled),
+        Mood::Outage => Fault::Unavailable,
+        Mood::Throttle => Fault::Throttled { by: Throttler::Cloud, retry_after: None },
+        Mood::BlackHole => std::future::pending().await,
+    };
+    Err(ProviderError::new(fault, "as the test said"))
+}
+
+fn bound(context: &WrapContext<'_>) -> Vec<u8> {
+    format!("{} {} {}", context.purpose.as_str(), context.header, context.context.commitment()).into_bytes()
+}
+
+fn answer_of<T>(value: T) -> Answer<T> {
+    Answer { value, request_id: Some("request-1".into()) }
+}
+
+#[async_trait]
+impl KeyProvider for Cloud {
+    fn kind(&self) -> &ProviderKind {
+        &self.kind
+    }
+
+    fn check(&self, _: &Binding) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    async fn own_identity(&self) -> Result<OwnIdentity, ProviderError> {
+        Ok(OwnIdentity { principal: "us".into(), account: "ours".into() })
+    }
+
+    async fn assume(&self, binding: &Binding) -> Result<Answer<Session>, ProviderError> {
+        if binding.name.tenant().as_str() == "sentinel" {
+            let mood = {
+                let mut state = self.lock();
+                state.sentinel_calls += 1;
+                state.sentinel
+            };
+            answer(mood, Edge::Trust { hop: 0 }).await?;
+        } else {
+            let mood = self.lock().trust;
+            self.arrive(Call::Assume, mood, Edge::Trust { hop: 0 }).await?;
+        }
+        let mut state = self.lock();
+        state.sessions += 1;
+        let expires_at = self.clock.wall() + state.session_life;
+        Ok(answer_of(Session::new(expires_at, state.sessions)))
+    }
+
+    async fn check_deputy(&self, _: &Binding, _: &Session) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    async fn generate(
+        &self,
+        session: &Session,
+        length: KeyLength,
+        _: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Generated>, ProviderError> {
+        self.use_key(Call::Generate, session, &context).await?;
+        let key = PlaintextKey::generate(&self.arena, length).unwrap();
+        let ciphertext = self.keep(&key, &context).value;
+        Ok(answer_of(Generated { key, ciphertext }))
+    }
+
+    async fn generate_without_plaintext(
+        &self,
+        session: &Session,
+        length: KeyLength,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Ciphertext>, ProviderError> {
+        Ok(answer_of(self.generate(session, length, version, context).await?.value.ciphertext))
+    }
+
+    async fn wrap(
+        &self,
+        session: &Session,
+        key: &PlaintextKey,
+        _: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Ciphertext>, ProviderError> {
+        self.use_key(Call::Wrap, session, &context).await?;
+        Ok(self.keep(key, &context))
+    }
+
+    async fn unwrap(
+        &self,
+        session: &Session,
+        ciphertext: &Ciphertext,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<PlaintextKey>, ProviderError> {
+        let call = if context.purpose == Purpose::Canary { Call::Canary } else { Call::Unwrap };
+        self.use_key(call, session, &context).await?;
+        let kept = self.lock().wrapped.get(&ciphertext.bytes[..]).cloned();
+        match kept {
+            Some((mut key, to)) if to == bound(&context) => {
+                Ok(answer_of(PlaintextKey::take(&self.arena, &mut key).unwrap()))
+            }
+            _ => Err(ProviderError::new(Fault::Rejected, "not made for this key and context")),
+        }
+    }
+
+    async fn describe(&self, _: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
+        Ok(answer_of(KeyDescription {
+            current_version: KeyVersion::none(),
+            rotates: None,
+            warnings: Vec::new(),
+        }))
+    }
+
+    fn onboarding_kit(&self, _: &Binding, _: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
+        Ok(OnboardingKit { sections: Vec::new() })
+    }
+}

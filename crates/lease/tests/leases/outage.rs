@@ -1,0 +1,79 @@
+//! P3: an outage is not a denial. It neither ends a lease early nor lengthens it.
+
+use leasehold_lease::{LeaseError, LeaseState};
+
+use crate::bench::{Bench, S};
+use crate::cloud::{Call, Mood};
+
+#[tokio::test]
+async fn p3_no_kind_of_silence_ends_a_lease_early_or_lengthens_it() {
+    for mood in [Mood::Outage, Mood::Throttle, Mood::BlackHole] {
+        let bench = Bench::new().await;
+        let wrapped = bench.wrapped().await;
+        bench.unwrap(&wrapped).await.unwrap();
+        bench.cloud.both(mood);
+        bench.clock.advance(S(299)).await;
+        bench.unwrap(&wrapped).await.unwrap_or_else(|e| panic!("{mood:?} ended the lease early: {e}"));
+        bench.clock.advance(S(1)).await;
+        assert!(matches!(bench.unwrap(&wrapped).await, Err(LeaseError::Lapsed(_))), "{mood:?}");
+        assert_eq!(bench.state(), LeaseState::Lapsed, "{mood:?}: never DENIED");
+    }
+}
+
+#[tokio::test]
+async fn p3_a_lapsed_lease_goes_on_proving_and_comes_back_by_itself() {
+    let mut bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.states();
+    bench.cloud.both(Mood::Outage);
+    bench.clock.advance(S(400)).await;
+    assert_eq!(bench.state(), LeaseState::Lapsed);
+    bench.cloud.both(Mood::Allow);
+    bench.clock.advance(S(10)).await;
+    assert_eq!(bench.states(), [LeaseState::Lapsed, LeaseState::Live]);
+    bench.unwrap(&wrapped).await.unwrap();
+}
+
+#[tokio::test]
+async fn p3_requests_to_a_lapsed_lease_fail_at_once() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.cloud.both(Mood::BlackHole);
+    bench.clock.advance(S(301)).await;
+    let before = bench.now();
+    assert!(matches!(bench.unwrap(&wrapped).await, Err(LeaseError::Lapsed(_))));
+    assert_eq!(bench.now(), before, "no waiting for a cloud that has not answered for the whole bound");
+}
+
+#[tokio::test]
+async fn p9_a_first_proof_that_gets_no_answer_fails_its_waiters_together_within_the_deadline() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.clock.advance(S(3600)).await;
+    assert_eq!(bench.state(), LeaseState::Idle);
+    bench.cloud.trust(Mood::BlackHole);
+    let before = bench.cloud.count(Call::Assume);
+    let waiters: Vec<_> = (0..100).map(|_| bench.unwrapping(&wrapped)).collect();
+    bench.clock.advance(S(10)).await;
+    for waiter in waiters {
+        assert!(waiter.is_finished(), "within the 10 s of one proof, not one after another");
+        assert!(matches!(waiter.await.unwrap(), Err(LeaseError::Unavailable(_))));
+    }
+    assert_eq!(bench.cloud.count(Call::Assume), before + 1);
+    assert_eq!(bench.state(), LeaseState::Idle, "a failed first proof leaves no mark");
+    bench.cloud.trust(Mood::Allow);
+    bench.unwrap(&wrapped).await.unwrap();
+}
+
+#[tokio::test]
+async fn p3_a_denial_that_follows_an_outage_is_a_denial() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.cloud.both(Mood::Outage);
+    bench.clock.advance(S(200)).await;
+    bench.cloud.key(Mood::Allow);
+    bench.cloud.trust(Mood::Deny);
+    bench.clock.advance(S(10)).await;
+    assert_eq!(bench.state(), LeaseState::Denied);
+    assert!(matches!(bench.unwrap(&wrapped).await, Err(LeaseError::Denied(_))));
+}
