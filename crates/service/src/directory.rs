@@ -100,13 +100,16 @@ impl Directory {
     pub(crate) async fn read(&self, id: &TenantId) -> Result<Arc<Tenant>, ServiceError> {
         let changes = self.changes.load(Ordering::SeqCst);
         let started = self.clock.now();
-        let result = self.within_deadline(self.registry.tenant(id)).await;
-        match &result {
-            Ok(tenant) => self.adopt(tenant, started, changes),
-            Err(ServiceError::UnknownTenant(_)) => self.forget(id),
-            Err(_) => self.postpone(id),
+        match self.within_deadline(self.registry.tenant(id)).await {
+            Ok(tenant) => Ok(self.adopt(&tenant, started, changes)),
+            Err(error) => {
+                match error {
+                    ServiceError::UnknownTenant(_) => self.forget(id),
+                    _ => self.postpone(id),
+                }
+                Err(error)
+            }
         }
-        result
     }
 
     /// Holds a record that this process just wrote, and applies it to live leases before it returns.
@@ -174,24 +177,27 @@ impl Directory {
         let now = self.clock.now();
         let mut held = self.held();
         let Some(snapshot) = held.get_mut(id) else { return Lookup::Absent };
-        if now < snapshot.ask_at {
+        let usable = now.since(snapshot.read_at) <= self.settings.registry_staleness;
+        if usable && now < snapshot.ask_at {
             return Lookup::Fresh(Arc::clone(&snapshot.tenant));
         }
-        if !snapshot.outdated {
+        if usable && !snapshot.outdated {
             // A routine recheck: one request asks, and the others go on with what is held.
             snapshot.ask_at = now + ASK_AGAIN;
         }
         Lookup::Stale(Arc::clone(&snapshot.tenant), snapshot.read_at)
     }
 
-    /// Holds `tenant`, read from `started` on when `changes` had been announced, unless something newer is held.
-    fn adopt(&self, tenant: &Arc<Tenant>, started: Moment, changes: u64) {
+    /// Holds `tenant`, read from `started` on when `changes` had been announced, unless something newer is held; returns
+    /// what is held then.
+    fn adopt(&self, tenant: &Arc<Tenant>, started: Moment, changes: u64) -> Arc<Tenant> {
         let news = {
             let mut held = self.held();
-            let known = held.get(&tenant.id).map(|snapshot| snapshot.tenant.revision);
-            if known.is_some_and(|revision| revision > tenant.revision) {
-                return;
+            let known = held.get(&tenant.id).map(|snapshot| &snapshot.tenant);
+            if let Some(newer) = known.filter(|known| known.revision > tenant.revision) {
+                return Arc::clone(newer);
             }
+            let known = known.map(|known| known.revision);
             if known.is_none() && held.len() >= self.settings.tenants_held {
                 // Any one will do: a hash map's order is as good as random, and nothing but a read is lost.
                 let evicted = held.keys().next().cloned();
@@ -206,6 +212,7 @@ impl Directory {
         if news {
             self.apply(tenant);
         }
+        Arc::clone(tenant)
     }
 
     /// Lets live leases follow the record. Whatever is to be wiped is wiped when this returns.

@@ -30,7 +30,8 @@ impl Service {
         context: &EncryptionContext,
     ) -> Result<Served<NewKey>, ServiceError> {
         let mut decision = self.admit(caller, Operation::GenerateDataKey, Some(tenant)).await?;
-        let act = async |subject: &Subject| self.inner.leases.generate(subject, length, context).await;
+        let leases = &self.inner.leases;
+        let act = |subject| async move { leases.generate(&subject, length, context).await };
         let made = self.under_lease(&mut decision, tenant, Wanted::Wrapping, context, act).await;
         serve(decision, made).await
     }
@@ -49,7 +50,7 @@ impl Service {
         let mut decision =
             self.admit(caller, Operation::GenerateDataKeyWithoutPlaintext, Some(tenant)).await?;
         let leases = &self.inner.leases;
-        let act = async |subject: &Subject| leases.generate_without_plaintext(subject, length, context).await;
+        let act = |subject| async move { leases.generate_without_plaintext(&subject, length, context).await };
         let made = self.under_lease(&mut decision, tenant, Wanted::Wrapping, context, act).await;
         serve(decision, made).await
     }
@@ -66,7 +67,8 @@ impl Service {
         context: &EncryptionContext,
     ) -> Result<Served<WrappedKey>, ServiceError> {
         let mut decision = self.admit(caller, Operation::WrapKey, Some(tenant)).await?;
-        let act = async |subject: &Subject| self.inner.leases.wrap(subject, &key, context).await;
+        let (leases, plain) = (&self.inner.leases, &key);
+        let act = |subject| async move { leases.wrap(&subject, plain, context).await };
         let made = self.under_lease(&mut decision, tenant, Wanted::Wrapping, context, act).await;
         // The answer may wait for its record; the key need not.
         drop(key);
@@ -86,7 +88,8 @@ impl Service {
         context: &EncryptionContext,
     ) -> Result<Served<PlaintextKey>, ServiceError> {
         let mut decision = self.admit(caller, Operation::UnwrapKey, Some(tenant)).await?;
-        let act = async |subject: &Subject| self.inner.leases.unwrap(subject, wrapped, context).await;
+        let leases = &self.inner.leases;
+        let act = |subject| async move { leases.unwrap(&subject, wrapped, context).await };
         let wanted = Wanted::Unwrapping(wrapped);
         let made = self.under_lease(&mut decision, tenant, wanted, context, act).await;
         serve(decision, made).await
@@ -130,21 +133,25 @@ type Made<T> = Result<(Held<T>, BindingName), ServiceError>;
 
 impl Service {
     /// Acts under the lease of the binding that is wanted; once more if the tenant's record changed in between.
-    async fn under_lease<T>(
+    async fn under_lease<T, F>(
         &self,
         decision: &mut Decision,
         tenant: &TenantId,
         wanted: Wanted<'_>,
         context: &EncryptionContext,
-        act: impl AsyncFn(&Subject) -> Result<Held<T>, LeaseError>,
-    ) -> Made<T> {
+        act: impl Fn(Subject) -> F,
+    ) -> Made<T>
+    where
+        F: Future<Output = Result<Held<T>, LeaseError>>,
+    {
         decision.with_context(context);
         let mut looks = 1;
         loop {
             let subject = self.subject(decision, tenant, wanted, context).await?;
-            match act(&subject).await {
+            let name = subject.name().clone();
+            match act(subject).await {
                 Err(LeaseError::Ended(_)) if looks < LOOKS => looks += 1,
-                result => return Ok((result?, subject.name().clone())),
+                result => return Ok((result?, name)),
             }
         }
     }
@@ -184,11 +191,11 @@ impl Service {
         // Looked for first, so that nothing is unwrapped in vain.
         self.subject(decision, tenant, Wanted::Wrapping, new_context).await?;
         let leases = &self.inner.leases;
-        let unwrap = async |subject: &Subject| leases.unwrap(subject, wrapped, context).await;
+        let unwrap = |subject| async move { leases.unwrap(&subject, wrapped, context).await };
         let wanted = Wanted::Unwrapping(wrapped);
         let (held, from) = self.under_lease(decision, tenant, wanted, context, unwrap).await?;
-        let key = held.release()?.value;
-        let wrap = async |subject: &Subject| leases.wrap(subject, &key, new_context).await;
+        let key = &held.release()?.value;
+        let wrap = |subject| async move { leases.wrap(&subject, key, new_context).await };
         let (held, to) = self.under_lease(decision, tenant, Wanted::Wrapping, new_context, wrap).await?;
         Ok((held, to, from))
     }

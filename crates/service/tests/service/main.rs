@@ -1,0 +1,13 @@
+//! The service behind its API, in front of a cloud, a registry and a clock that tests control.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audit;
+mod bindings;
+mod cloud;
+mod isolation;
+mod keys;
+mod registry;
+mod staleness;
+mod tenants;
+mod watch;
+mod world;
