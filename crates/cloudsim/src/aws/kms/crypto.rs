@@ -3,8 +3,7 @@
 //! The order of checks is KMS's: parameters, permission, then the end of a dry run, then the key's state. So a dry run
 //! succeeds with a disabled key, and a caller without permission never learns a key's state.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -38,7 +37,7 @@ impl KmsCall<'_> {
         self.proceed(&[key])?;
         let blob = seal(key, &context, &plaintext)?;
         Ok(
-            json!({"CiphertextBlob": STANDARD.encode(blob), "KeyId": key.arn.to_string(), "EncryptionAlgorithm": SYMMETRIC}),
+            json!({"CiphertextBlob": BASE64.encode(&blob), "KeyId": key.arn.to_string(), "EncryptionAlgorithm": SYMMETRIC}),
         )
     }
 
@@ -51,7 +50,7 @@ impl KmsCall<'_> {
         self.proceed(&[key])?;
         let plaintext = open(key, &context, &ciphertext)?;
         Ok(json!({
-            "Plaintext": STANDARD.encode(&*plaintext),
+            "Plaintext": BASE64.encode(&plaintext),
             "KeyId": key.arn.to_string(),
             "EncryptionAlgorithm": SYMMETRIC,
             "KeyMaterialId": material_id(key, &ciphertext),
@@ -77,12 +76,12 @@ impl KmsCall<'_> {
         fill_random(&mut bytes).map_err(|_| AwsError::internal(Service::Kms))?;
         let blob = seal(key, &context, &bytes)?;
         let mut answer = Map::from_iter([
-            ("CiphertextBlob".to_owned(), STANDARD.encode(&blob).into()),
+            ("CiphertextBlob".to_owned(), BASE64.encode(&blob).into()),
             ("KeyId".to_owned(), key.arn.to_string().into()),
             ("KeyMaterialId".to_owned(), material_id(key, &blob)),
         ]);
         if plaintext == Plaintext::Returned {
-            answer.insert("Plaintext".to_owned(), STANDARD.encode(&*bytes).into());
+            answer.insert("Plaintext".to_owned(), BASE64.encode(&bytes).into());
         }
         Ok(Value::Object(answer))
     }
@@ -103,7 +102,7 @@ impl KmsCall<'_> {
         Ok(json!({
             "SourceKeyMaterialId": material_id(from, &ciphertext),
             "DestinationKeyMaterialId": material_id(to, &blob),
-            "CiphertextBlob": STANDARD.encode(blob),
+            "CiphertextBlob": BASE64.encode(&blob),
             "SourceKeyId": from.arn.to_string(),
             "KeyId": to.arn.to_string(),
             "SourceEncryptionAlgorithm": SYMMETRIC,

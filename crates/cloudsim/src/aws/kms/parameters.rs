@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -155,7 +154,7 @@ pub(super) fn claimed_key(input: &Value) -> Option<String> {
 
 fn bytes(input: &Value, name: &str) -> Result<Vec<u8>, AwsError> {
     match input.get(name) {
-        Some(Value::String(text)) => STANDARD.decode(text).map_err(|_| serialization()),
+        Some(Value::String(text)) => BASE64.decode(text.as_bytes()).map_err(|_| serialization()),
         Some(Value::Null) | None => Err(null(name)),
         Some(_) => Err(serialization()),
     }
