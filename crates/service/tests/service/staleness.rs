@@ -110,6 +110,49 @@ async fn p1_a_slow_read_does_not_bring_back_what_was_suspended_meanwhile() {
 }
 
 #[tokio::test]
+async fn an_older_record_never_replaces_a_newer_one() {
+    let world = World::with_acme().await;
+    let wrapped = world.wrap("acme", &[7; 32]).await;
+    world.registry.slow_down_next_read();
+    let service = world.service.clone();
+    let slow = tokio::spawn(async move { service.get_tenant(&root(), &tenant("acme")).await });
+    world.clock.settle().await;
+    // Nobody announces the change; a request of somebody else's finds it.
+    world.registry.change_elsewhere("acme", false, suspend).await;
+    world.service.get_tenant(&root(), &tenant("acme")).await.unwrap();
+    world.registry.let_slow_read_go_on();
+    assert!(!slow.await.unwrap().unwrap().is_served(), "the slow one is told what is known by then");
+    let result = world.unwrap("acme", &wrapped).await;
+    assert!(matches!(result, Err(ServiceError::TenantSuspended)), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_was_read_before_a_change_was_announced_is_read_again() {
+    let world = World::with(|s| s.tenants_held = 1);
+    world.create_tenant("acme").await;
+    world.activate("acme", "main").await;
+    let wrapped = world.wrap("acme", &[7; 32]).await;
+    world.create_tenant("other").await;
+    world.clock.settle().await;
+    assert_eq!(world.service.get_tenant(&root(), &tenant("other")).await.unwrap().id, tenant("other"));
+    // Nothing is held of acme now. Its record is read, and changes before it is taken in; the follower cannot read it.
+    world.registry.slow_down_next_read();
+    let (service, early) = (world.service.clone(), wrapped.clone());
+    let slow = tokio::spawn(async move {
+        service.unwrap_key(&root(), &tenant("acme"), &early, &context()).await?.release().await.map(drop)
+    });
+    world.clock.settle().await;
+    world.registry.go_down(true);
+    world.registry.change_elsewhere("acme", true, suspend).await;
+    world.clock.settle().await;
+    world.registry.let_slow_read_go_on();
+    slow.await.unwrap().unwrap();
+    world.registry.go_down(false);
+    let result = world.unwrap("acme", &wrapped).await;
+    assert!(matches!(result, Err(ServiceError::TenantSuspended)), "{result:?}");
+}
+
+#[tokio::test]
 async fn p9_the_number_of_tenants_held_is_bounded_and_others_are_read_again() {
     let world = World::with(|s| s.tenants_held = 2);
     for id in ["a", "b", "c", "d"] {

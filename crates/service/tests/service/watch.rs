@@ -188,6 +188,17 @@ async fn a_hold_follows_rotations() {
 }
 
 #[tokio::test]
+async fn a_retired_binding_is_told_even_if_its_lease_was_idle() {
+    let world = World::with_acme().await;
+    let mut watch = watching(&world, WatchMode::Observe).await;
+    world.activate("acme", "next").await;
+    told(&world, &mut watch).await;
+    assert_eq!(world.lease("acme", "main"), LeaseState::Idle);
+    world.retire("acme", "main").await;
+    assert!(told(&world, &mut watch).await.contains(&main_is(LeaseState::Suspended)));
+}
+
+#[tokio::test]
 async fn others_changes_are_not_told() {
     let world = World::with_acme().await;
     let mut watch = watching(&world, WatchMode::Observe).await;
