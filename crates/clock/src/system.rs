@@ -53,7 +53,7 @@ impl SystemClock {
             generation: GenerationWatch::start(),
             jumps: watch::Sender::new(0),
         });
-        watch_for_jumps(Arc::downgrade(&inner));
+        watch_for_jumps(&inner);
         Self(inner)
     }
 }
@@ -99,20 +99,19 @@ impl TimeSource for SystemClock {
 }
 
 /// Wakes every sleeper when the clocks moved further than the runtime's timers, on a thread of its own.
-fn watch_for_jumps(clock: Weak<Inner>) {
+fn watch_for_jumps(clock: &Arc<Inner>) {
+    // The first reading is made here, so that no jump can come before it.
+    let (mut then, mut timers_then) = (clock.now(), monotonic());
+    let clock: Weak<Inner> = Arc::downgrade(clock);
     let watch = move || {
-        let mut last: Option<(Moment, Duration)> = None;
         loop {
+            std::thread::sleep(COMPARE_EVERY);
             let Some(inner) = clock.upgrade() else { return };
             let (now, timers) = (inner.now(), monotonic());
-            if last.is_some_and(|(then, timers_then)| {
-                now.since(then) > timers.saturating_sub(timers_then) + JUMP
-            }) {
+            if now.since(then) > timers.saturating_sub(timers_then) + JUMP {
                 inner.jumps.send_modify(|jumps| *jumps += 1);
             }
-            last = Some((now, timers));
-            drop(inner);
-            std::thread::sleep(COMPARE_EVERY);
+            (then, timers_then) = (now, timers);
         }
     };
     if let Err(error) = std::thread::Builder::new().name("clock".into()).spawn(watch) {

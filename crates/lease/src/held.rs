@@ -19,6 +19,8 @@ pub enum Source {
 pub struct Held<T> {
     pub(crate) value: T,
     pub(crate) run: Run,
+    /// Another lease that must be live too, as a rewrap needs it.
+    pub(crate) also: Option<Run>,
     pub(crate) source: Source,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) proof_age: Duration,
@@ -53,16 +55,30 @@ impl<T> Held<T> {
 
     /// This answer made into another under the same lease.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Held<U> {
-        let Self { value, run, source, request_id, proof_age } = self;
-        Held { value: f(value), run, source, request_id, proof_age }
+        let Self { value, run, also, source, request_id, proof_age } = self;
+        Held { value: f(value), run, also, source, request_id, proof_age }
     }
 
-    /// Lets `self` be given only while the lease of `other` lasts too, as a rewrap needs it.
+    /// As [`map`](Self::map), for what may fail.
+    pub(crate) fn try_map<U>(
+        self,
+        f: impl FnOnce(T) -> Result<U, LeaseError>,
+    ) -> Result<Held<U>, LeaseError> {
+        let Self { value, run, also, source, request_id, proof_age } = self;
+        Ok(Held { value: f(value)?, run, also, source, request_id, proof_age })
+    }
+
+    /// The answer for use within Leasehold, as a rewrap wraps what it unwrapped. It is still not to be given.
     ///
     /// # Errors
-    /// As [`release`](Self::release) of `other`, now.
-    pub fn also_under<U>(self, other: Held<U>) -> Result<Self, LeaseError> {
-        other.release().map(|_| self)
+    /// As [`release`](Self::release).
+    pub fn peek(&self) -> Result<&T, LeaseError> {
+        self.confirm().map(|_| &self.value)
+    }
+
+    /// Lets `self` be given only while the lease of `other`, which it was made from, lasts too.
+    pub fn also_under<U>(self, other: Held<U>) -> Self {
+        Self { also: Some(other.run), ..self }
     }
 
     /// The last check, to be made right before the answer is encoded: the lease that it was made under is still live.
@@ -70,8 +86,13 @@ impl<T> Held<T> {
     /// # Errors
     /// Why it is not. The answer is dropped, and so wiped.
     pub fn release(self) -> Result<Released<T>, LeaseError> {
-        let run = self.run.live.run;
-        let lease_ttl = self.run.cell.with(|machine, now| machine.confirm(run, now))?;
+        let lease_ttl = self.confirm()?;
         Ok(Released { value: self.value, lease_ttl })
+    }
+
+    fn confirm(&self) -> Result<Duration, LeaseError> {
+        let confirm = |run: &Run| run.cell.with(|machine, now| machine.confirm(run.live.run, now));
+        let left = confirm(&self.run)?;
+        self.also.as_ref().map_or(Ok(left), |also| confirm(also).map(|other| other.min(left)))
     }
 }

@@ -10,8 +10,8 @@ use leasehold_secret::{Arena, SealingKey, SecretError};
 
 /// What one proof, and the ones that renewed it, gave us. Replaced as a whole by each renewal.
 pub(crate) struct Live {
-    /// Counts the times that this process went from not live to live. What was made in one run is never served in another.
-    pub(crate) run: u64,
+    /// The epoch in which the lease went from not live to live. What was made in one run is never served in another.
+    pub(crate) run: LeaseEpoch,
     /// Names the sealing key; part of every cache key.
     pub(crate) epoch: LeaseEpoch,
     /// Wiping this one key makes everything cached under the lease unreadable.
@@ -42,7 +42,7 @@ impl Live {
         arena: &Arena,
     ) -> Result<Self, SecretError> {
         Ok(Self {
-            run,
+            run: epoch,
             epoch,
             key: Arc::new(SealingKey::generate(arena)?),
             key_made: proof.started,

@@ -68,7 +68,6 @@ pub(crate) struct Machine {
     flights: Flights,
     denials: u64,
     ends: u64,
-    runs: u64,
     masked: bool,
     /// When a live lease is to be renewed.
     renew_at: Moment,
@@ -94,7 +93,6 @@ impl Machine {
             flights: Flights::default(),
             denials: 0,
             ends: 0,
-            runs: 0,
             masked: false,
             renew_at: now,
             retry_at: None,
@@ -149,7 +147,7 @@ impl Machine {
 
     /// The last check before an answer is encoded: the run that the answer was made in is still live. Gives the time
     /// that is left.
-    pub(crate) fn confirm(&mut self, run: u64, now: Now) -> Result<Duration, LeaseError> {
+    pub(crate) fn confirm(&mut self, run: LeaseEpoch, now: Now) -> Result<Duration, LeaseError> {
         self.expire(now);
         match &self.phase {
             Phase::Live(live) if live.run == run && self.flights.under_verdict().is_none() => {
@@ -239,9 +237,8 @@ impl Machine {
                 Some(renewed) => renewed.rekeyed(means.sealing_key_max_age, means.epoch, means.arena)?,
                 None => return Ok(()),
             },
-            _ => Live::begin(proof, self.runs + 1, means.epoch, means.arena)?,
+            _ => Live::begin(proof, means.epoch, means.arena)?,
         };
-        self.runs = live.run;
         self.phase = Phase::Live(Arc::new(live));
         self.forget_failures();
         self.renew_at = started
@@ -413,6 +410,7 @@ impl Machine {
             Phase::Live(live) => {
                 view.ttl = self.expires(live).since(now.at);
                 view.proof_age = Some(now.at.since(live.proof_started));
+                view.epoch = Some(live.run);
             }
             Phase::Denied { error, .. } => view.denial = Some(Arc::clone(error)),
             _ => {}
@@ -420,7 +418,7 @@ impl Machine {
         view
     }
 
-    /// The run that is live, and the epoch of its sealing key.
+    /// The epoch of the live sealing key.
     pub(crate) fn epoch(&self) -> Option<LeaseEpoch> {
         match &self.phase {
             Phase::Live(live) => Some(live.epoch),

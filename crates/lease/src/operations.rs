@@ -178,14 +178,7 @@ impl Leases {
 
     fn held<T>(&self, run: Run, value: T, source: Source, request_id: Option<Box<str>>) -> Held<T> {
         let proof_age = self.hub().clock.now().since(run.live.proof_started);
-        Held { value, run, source, request_id, proof_age }
-    }
-}
-
-impl<T> Held<T> {
-    fn try_map<U>(self, f: impl FnOnce(T) -> Result<U, LeaseError>) -> Result<Held<U>, LeaseError> {
-        let Self { value, run, source, request_id, proof_age } = self;
-        Ok(Held { value: f(value)?, run, source, request_id, proof_age })
+        Held { value, run, also: None, source, request_id, proof_age }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_ids::BindingName;
+use leasehold_ids::{BindingName, LeaseEpoch};
 use leasehold_provider::ProviderError;
 
 /// Where a lease is in its life. The order is that of the diagram in the design.
@@ -32,6 +32,9 @@ pub struct LeaseView {
     pub ttl: Duration,
     /// How long ago the newest complete proof began; `None` unless Live.
     pub proof_age: Option<Duration>,
+    /// Which life of the lease this is, while Live: a greater one than before means that the lease was over in between,
+    /// and with it everything that was handed out. Unique within the process.
+    pub epoch: Option<LeaseEpoch>,
     /// The newest denial, while Denied.
     pub denial: Option<Arc<ProviderError>>,
     /// Whether the newest proof was denied in a way that the sentinel shows to be our own fault.
@@ -39,8 +42,14 @@ pub struct LeaseView {
 }
 
 impl LeaseView {
-    pub(crate) const IDLE: Self =
-        Self { state: LeaseState::Idle, ttl: Duration::ZERO, proof_age: None, denial: None, masked: false };
+    pub(crate) const IDLE: Self = Self {
+        state: LeaseState::Idle,
+        ttl: Duration::ZERO,
+        proof_age: None,
+        epoch: None,
+        denial: None,
+        masked: false,
+    };
 }
 
 /// A lease changed its state.

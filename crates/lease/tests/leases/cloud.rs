@@ -55,6 +55,13 @@ impl Held {
     }
 }
 
+/// The cloud's side of a held call: says that the call is there, and waits to be told to go on.
+#[derive(Debug)]
+struct Gate {
+    here: oneshot::Sender<()>,
+    told: oneshot::Receiver<()>,
+}
+
 #[derive(Debug)]
 struct State {
     trust: Mood,
@@ -68,7 +75,7 @@ struct State {
     sentinel_calls: usize,
     canary_sessions: Vec<u64>,
     wrapped: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
-    gates: HashMap<Call, VecDeque<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+    gates: HashMap<Call, VecDeque<Gate>>,
 }
 
 #[derive(Debug, Clone)]
@@ -141,7 +148,7 @@ impl Cloud {
     /// Holds the next call of this kind.
     pub(crate) fn hold(&self, call: Call) -> Held {
         let ((here, reached), (go_on, told)) = (oneshot::channel(), oneshot::channel());
-        self.lock().gates.entry(call).or_default().push_back((here, told));
+        self.lock().gates.entry(call).or_default().push_back(Gate { here, told });
         Held { reached, go_on }
     }
 
@@ -156,7 +163,7 @@ impl Cloud {
             *state.counts.entry(call).or_default() += 1;
             state.gates.get_mut(&call).and_then(VecDeque::pop_front)
         };
-        if let Some((here, told)) = gate {
+        if let Some(Gate { here, told }) = gate {
             here.send(()).unwrap();
             told.await.unwrap();
         }

@@ -177,3 +177,19 @@ async fn p1_the_ttl_given_to_an_engine_ends_with_the_lease() {
     assert_eq!(ttl, bench.leases.view(bench.subject().name()).ttl);
     assert_eq!(ttl, Duration::from_millis(298_500));
 }
+
+#[tokio::test]
+async fn p1_what_was_made_from_another_answer_is_given_only_while_both_leases_last() {
+    let (old, new) = (Bench::new().await, Bench::new().await);
+    let wrapped = old.wrapped().await;
+    let context = EncryptionContext::empty();
+    let unwrapped = old.leases.unwrap(&old.subject(), &wrapped, &context).await.unwrap();
+    let rewrapped = new.leases.wrap(&new.subject(), unwrapped.peek().ok().unwrap(), &context).await.unwrap();
+    let answer = rewrapped.also_under(unwrapped);
+    old.cloud.trust(Mood::Deny);
+    assert!(old.leases.reprove(&old.subject()).await.is_err());
+    assert!(
+        matches!(answer.release(), Err(LeaseError::Denied(_))),
+        "the old lease is over, the new one is live"
+    );
+}
