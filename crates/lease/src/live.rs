@@ -35,12 +35,7 @@ pub(crate) struct Proof {
 
 impl Live {
     /// The first proof of a run, with a sealing key of its own.
-    pub(crate) fn begin(
-        proof: Proof,
-        run: u64,
-        epoch: LeaseEpoch,
-        arena: &Arena,
-    ) -> Result<Self, SecretError> {
+    pub(crate) fn begin(proof: Proof, epoch: LeaseEpoch, arena: &Arena) -> Result<Self, SecretError> {
         Ok(Self {
             run: epoch,
             epoch,
