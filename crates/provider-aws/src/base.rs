@@ -36,8 +36,10 @@ pub(crate) async fn credentials(
     region: &Region,
     http: SharedHttpClient,
 ) -> SharedCredentialsProvider {
-    if let BaseIdentity::Fixed(credentials) = &config.base {
-        return SharedCredentialsProvider::new(credentials.clone());
+    match &config.base {
+        BaseIdentity::Fixed(credentials) => return SharedCredentialsProvider::new(credentials.clone()),
+        BaseIdentity::Source(source) => return source.clone(),
+        BaseIdentity::DefaultChain => {}
     }
     let forbidden = endpoint::forbidden(config, |name| std::env::var(name).ok());
     let http = SharedHttpClient::new(Fenced { inner: http, forbidden: Arc::new(forbidden) });

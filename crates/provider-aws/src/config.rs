@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 
 use crate::arn::{Region, RoleArn};
 
@@ -52,6 +53,8 @@ pub enum BaseIdentity {
     DefaultChain,
     /// These, for tests and the simulator.
     Fixed(Credentials),
+    /// A source of one's own, asked as the default chain would be.
+    Source(SharedCredentialsProvider),
 }
 
 /// Settings for AWS that cannot work.

@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
+mod base;
 mod conformance;
+mod deputies;
+mod guarded;
 mod levers;
 mod tenant;
+mod wire;
 mod world;
