@@ -307,5 +307,5 @@ fn gone(before: &Tenant, after: &Tenant) -> Vec<LeaseStatus> {
 
 /// A lease that is not live, of which there is no more to say.
 fn ended(state: LeaseState) -> LeaseView {
-    LeaseView { state, ttl: Duration::ZERO, proof_age: None, denial: None, masked: false }
+    LeaseView { state, ttl: Duration::ZERO, proof_age: None, epoch: None, denial: None, masked: false }
 }
