@@ -7,7 +7,7 @@ use std::time::Duration;
 use leasehold_api::v1::WatchMode;
 use leasehold_clock::TimeSource;
 use leasehold_envelope::{EncryptionContext, WrappedKey};
-use leasehold_ids::TenantId;
+use leasehold_ids::{BindingName, TenantId};
 use leasehold_secret::PlaintextKey;
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -137,6 +137,11 @@ impl Inner {
         self.changed.notify_one();
         // Nobody may be listening.
         let _ = self.updates.send(update);
+    }
+
+    /// Wipes what is held under `binding`.
+    pub(crate) fn wipe(&self, binding: &BindingName) {
+        self.held().wipe(binding);
     }
 
     fn get(&self, id: &EntryId) -> Option<Arc<PlaintextKey>> {

@@ -69,18 +69,21 @@ impl LeaseStream {
         self.send(Vec::new(), Vec::new()).await
     }
 
-    /// Says what was done about bindings whose lease ended; renews, too.
+    /// Says what was done about bindings whose lease ended, each with the newest epoch that was known; renews, too.
     ///
     /// # Errors
     /// [`ClientError`] if the stream is over.
     pub async fn acknowledge(
         &mut self,
-        bindings: &[BindingName],
+        ended: &[(BindingName, u64)],
         action: v1::WatchAction,
     ) -> Result<(), ClientError> {
-        let acknowledge =
-            |b: &BindingName| v1::WatchAcknowledgement { binding: b.to_string(), action: action.into() };
-        self.send(Vec::new(), bindings.iter().map(acknowledge).collect()).await
+        let acknowledge = |(binding, epoch): &(BindingName, u64)| v1::WatchAcknowledgement {
+            binding: binding.to_string(),
+            epoch: *epoch,
+            action: action.into(),
+        };
+        self.send(Vec::new(), ended.iter().map(acknowledge).collect()).await
     }
 
     /// The next updates; none when the service has ended the stream in good order. Safe to drop and call again.
