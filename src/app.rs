@@ -1,0 +1,216 @@
+//! The composition root: config → build → run → drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use leasehold_api::v1::key_service_server::KeyServiceServer;
+use leasehold_api::v1::tenant_service_server::TenantServiceServer;
+use leasehold_audit::{AuditError, JsonLines, JsonLinesSettings, Sink};
+use leasehold_clock::{SystemClock, TimeSource};
+use leasehold_lease::Leases;
+use leasehold_registry::MemoryRegistry;
+use leasehold_secret::{Arena, ArenaConfig, OnUnlockable, SecretError};
+use leasehold_service::{OnAuditFailure, Service};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+
+use crate::config::{Audit, Config, Durability, Limits, Memory};
+use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
+use crate::listen::{self, ListenError, Listener};
+use crate::providers::{self, ProvidersError};
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no locked memory.
+    #[error("there is no locked memory for keys")]
+    Memory(#[source] SecretError),
+    /// A cloud's settings cannot work.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
+    /// The audit sink cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Nothing can be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The descriptors of the API are malformed: a defect of the build.
+    #[error("reflection cannot be set up")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+/// A server that was put together and listens, but serves nothing yet.
+pub struct App {
+    listeners: Vec<Listener>,
+    server: Server,
+    leases: Leases,
+    health: HealthReporter,
+    limits: Limits,
+}
+
+/// A server that serves.
+pub struct Running {
+    endpoints: Vec<String>,
+    addresses: Vec<SocketAddr>,
+    server: Server,
+    leases: Leases,
+    health: HealthReporter,
+    limits: Limits,
+}
+
+impl App {
+    /// Puts a server together. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn build(config: Config) -> Result<Self, StartError> {
+        let clock: Arc<dyn TimeSource> = Arc::new(SystemClock::start());
+        let arena = arena(&config.memory)?;
+        let audit = sink(&config.audit, &clock)?;
+        let providers = providers::build(config.providers, &arena, &clock).await?;
+        let mut settings = leasehold_lease::Settings::default();
+        settings.proofs_per_second = config.lease.proofs_per_second;
+        settings.cache_bytes = config.lease.cache_bytes;
+        settings.cache_bytes_per_tenant = config.lease.cache_bytes_per_tenant;
+        let leases = Leases::build(leasehold_lease::Parts {
+            providers: providers.clone(),
+            clock: Arc::clone(&clock),
+            arena: arena.clone(),
+            settings,
+        });
+        let service = Service::build(leasehold_service::Parts {
+            registry: Arc::new(MemoryRegistry::new()),
+            leases: leases.clone(),
+            authorizer: Arc::new(config.rules),
+            audit,
+            clock: Arc::clone(&clock),
+            deployment: config.deployment,
+            providers,
+            settings: service_settings(&config.audit),
+        });
+        let ending = CancellationToken::new();
+        let calls = Calls {
+            clock: Arc::clone(&clock),
+            deadline: config.limits.deadline.0,
+            room: Arc::new(Semaphore::new(config.limits.calls)),
+            ending: ending.clone(),
+        };
+        let (routes, health) = routes(service, calls, arena).await?;
+        let bounds = Bounds {
+            connections: config.limits.connections,
+            calls_per_connection: config.limits.calls_per_connection,
+        };
+        let (connections, tasks) = (Connections::default(), TaskTracker::new());
+        let server = Server { routes, bounds, connections, clock, ending, tasks };
+        let listeners = listen::bind(&config.listen).await?;
+        Ok(Self { listeners, server, leases, health, limits: config.limits })
+    }
+
+    /// Begins to serve.
+    #[must_use]
+    pub fn run(self) -> Running {
+        let Self { listeners, server, leases, health, limits } = self;
+        let endpoints: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+        let addresses = listeners.iter().filter_map(Listener::address).collect();
+        for endpoint in &endpoints {
+            tracing::info!(%endpoint, "listening");
+        }
+        // Ends with the leases, whose last handle goes with the server.
+        tokio::spawn(server.connections.clone().follow(leases.events()));
+        server.clone().serve(listeners);
+        Running { endpoints, addresses, server, leases, health, limits }
+    }
+}
+
+impl Running {
+    /// Where it listens, as clients write it: `http://127.0.0.1:7420`, `unix:/run/leasehold.sock`.
+    #[must_use]
+    pub fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
+    /// The TCP addresses that it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, and wipes everything.
+    pub async fn drain(self) {
+        let Self { server, leases, health, limits, .. } = self;
+        tracing::info!(deadline = ?limits.drain.0, "draining");
+        health.set_not_serving::<KeyServiceServer<Keys>>().await;
+        health.set_not_serving::<TenantServiceServer<Tenants>>().await;
+        health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        server.ending.cancel();
+        server.tasks.close();
+        tokio::select! {
+            () = server.tasks.wait() => tracing::info!("drained"),
+            () = server.clock.sleep(limits.drain.0) => tracing::warn!("the drain deadline passed; calls are cut"),
+        }
+        leases.end_all();
+    }
+}
+
+fn arena(memory: &Memory) -> Result<Arena, StartError> {
+    let on_unlockable = match memory.danger_allow_unlocked {
+        true => OnUnlockable::DangerUseOrdinaryMemory,
+        false => OnUnlockable::Refuse,
+    };
+    let arena = Arena::new(ArenaConfig { bytes: memory.arena_bytes, on_unlockable });
+    let arena = arena.map_err(StartError::Memory)?;
+    tracing::info!(protection = %arena.protection(), keys = arena.capacity(), "memory for keys");
+    Ok(arena)
+}
+
+fn sink(audit: &Audit, clock: &Arc<dyn TimeSource>) -> Result<Arc<dyn Sink>, AuditError> {
+    let durability = match audit.durability {
+        Durability::Written => leasehold_audit::Durability::Written,
+        Durability::Synced => leasehold_audit::Durability::Synced,
+    };
+    let settings = JsonLinesSettings { durability, ..JsonLinesSettings::default() };
+    let clock = Arc::clone(clock);
+    Ok(match &audit.file {
+        Some(path) => Arc::new(JsonLines::append(path, clock, settings)?),
+        None => Arc::new(JsonLines::to_handle(std::io::stderr(), clock, settings)?),
+    })
+}
+
+fn service_settings(audit: &Audit) -> leasehold_service::Settings {
+    let mut settings = leasehold_service::Settings::default();
+    if audit.danger_serve_unrecorded {
+        settings.on_audit_failure = OnAuditFailure::DangerServeUnrecorded;
+    }
+    settings
+}
+
+/// Everything that is served: keys, tenants, health and reflection.
+async fn routes(
+    service: Service,
+    calls: Calls,
+    arena: Arena,
+) -> Result<(Routes, HealthReporter), StartError> {
+    let keys = Keys { service: service.clone(), calls: calls.clone(), arena };
+    let keys = KeyServiceServer::new(keys).max_decoding_message_size(MAX_KEY_REQUEST);
+    let tenants = TenantServiceServer::new(Tenants { service, calls });
+    let tenants = tenants.max_decoding_message_size(MAX_TENANT_REQUEST);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    // A cloud that is down makes nothing here unhealthy: that is the affair of its tenants' leases.
+    reporter.set_serving::<KeyServiceServer<Keys>>().await;
+    reporter.set_serving::<TenantServiceServer<Tenants>>().await;
+    let describe = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(leasehold_api::FILE_DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(keys)
+        .add_service(tenants)
+        .add_service(health)
+        .add_service(describe().build_v1().map_err(StartError::Reflection)?)
+        .add_service(describe().build_v1alpha().map_err(StartError::Reflection)?);
+    Ok((routes.prepare(), reporter))
+}

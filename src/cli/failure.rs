@@ -1,0 +1,172 @@
+//! Why a command failed, and the exit code that says so.
+
+use std::error::Error;
+
+use leasehold_client::api::v1::ErrorReason;
+use leasehold_client::{ClientError, Refusal};
+use serde_json::{Value, json};
+use tonic::Code;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    details: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Failed,
+    Usage,
+    Denied,
+    Unavailable,
+}
+
+impl Failure {
+    /// Something failed; `message` says what.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Failed, message: message.into(), details: Value::Null }
+    }
+
+    /// The command was used wrongly; `message` says how to use it.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Usage, ..Self::new(message) }
+    }
+
+    /// An error with all its sources.
+    pub fn from_error(error: &dyn Error) -> Self {
+        let sources = std::iter::successors(error.source(), |error| (*error).source());
+        Self::new(sources.fold(error.to_string(), |text, source| format!("{text}: {source}")))
+    }
+
+    /// The exit code of the process: 1 failed, 2 usage, 3 denied, 4 unavailable.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::Denied => 3,
+            Kind::Unavailable => 4,
+        }
+    }
+
+    /// The failure for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "error": { "message": self.message, "exit_code": self.exit_code(), "details": self.details } })
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: Error> From<E> for Failure
+where
+    E: LocalError,
+{
+    fn from(error: E) -> Self {
+        Self::from_error(&error)
+    }
+}
+
+/// Errors that are neither a denial nor an outage.
+pub(crate) trait LocalError: Error {}
+
+macro_rules! local_errors {
+    ($($error:ty),* $(,)?) => {
+        $(impl LocalError for $error {})*
+    };
+}
+
+local_errors!(
+    std::io::Error,
+    crate::app::StartError,
+    crate::config::ConfigError,
+    crate::telemetry::TelemetryError,
+    leasehold_secret::SecretError,
+    leasehold_envelope::EnvelopeError,
+    leasehold_envelope::ContextError,
+    leasehold_client::EndpointError,
+);
+
+#[cfg(feature = "simulator")]
+local_errors!(leasehold_cloudsim::SimError, leasehold_provider_aws::ArnError, reqwest::Error);
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Refused(refusal) => {
+                Self { kind: kind(refusal), message: explained(refusal), details: details(refusal) }
+            }
+            ClientError::LeaseOver => Self { kind: Kind::Unavailable, ..Self::from_error(&error) },
+            _ => Self::from_error(&error),
+        }
+    }
+}
+
+fn kind(refusal: &Refusal) -> Kind {
+    if refusal.is_denial() || refusal.reason() == Some(ErrorReason::CallerNotAllowed) {
+        Kind::Denied
+    } else if refusal.is_passing() && refusal.reason() != Some(ErrorReason::EtagMismatch) {
+        Kind::Unavailable
+    } else {
+        Kind::Failed
+    }
+}
+
+fn explained(refusal: &Refusal) -> String {
+    match (refusal.code(), refusal.reason()) {
+        (Code::Unavailable, None) => {
+            format!("the service cannot be reached; is it running? ({})", refusal.message())
+        }
+        _ => refusal.to_string(),
+    }
+}
+
+fn details(refusal: &Refusal) -> Value {
+    json!({
+        "code": format!("{:?}", refusal.code()),
+        "reason": refusal.reason().map(ErrorReason::wire_name),
+        "metadata": refusal.metadata(),
+        "retry_after_seconds": refusal.retry_after().map(|pause| pause.as_secs_f64()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::*;
+
+    fn refused(code: Code, reason: &str) -> Failure {
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason, leasehold_api::ERROR_DOMAIN, []);
+        ClientError::from(Status::with_error_details(code, "text", details)).into()
+    }
+
+    #[test]
+    fn exit_codes_tell_denied_from_unavailable_from_the_rest() {
+        for (code, reason, exit) in [
+            (Code::FailedPrecondition, "BINDING_DENIED", 3),
+            (Code::FailedPrecondition, "KEY_UNUSABLE", 3),
+            (Code::FailedPrecondition, "REQUEST_DENIED", 3),
+            (Code::PermissionDenied, "CALLER_NOT_ALLOWED", 3),
+            (Code::Unavailable, "CLOUD_UNAVAILABLE", 4),
+            (Code::Unavailable, "LEASE_LAPSED", 4),
+            (Code::ResourceExhausted, "THROTTLED", 4),
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", 4),
+            (Code::Aborted, "LEASE_ENDED", 4),
+            (Code::Aborted, "ETAG_MISMATCH", 1),
+            (Code::NotFound, "TENANT_NOT_FOUND", 1),
+            (Code::FailedPrecondition, "TENANT_SUSPENDED", 1),
+        ] {
+            assert_eq!(refused(code, reason).exit_code(), exit, "{reason}");
+        }
+        assert_eq!(Failure::from(ClientError::from(Status::unavailable("no route"))).exit_code(), 4);
+        assert_eq!(Failure::usage("").exit_code(), 2);
+    }
+}

@@ -1,0 +1,259 @@
+//! The configuration of a server: a TOML file, and environment variables over it. Plain data; `app` makes parts of it.
+//!
+//! Every setting has a documented default but `deployment`. Unknown settings are refused, so that a misspelt one is found
+//! when the process starts. Each setting can also be given as an environment variable: `LEASEHOLD__` and its path in upper
+//! case, with `__` between the parts; `LEASEHOLD__LIMITS__DRAIN=10s` is `drain` in `[limits]`.
+
+mod load;
+mod span;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leasehold_authz::{IdentityPattern, Rule, Rules};
+use leasehold_ids::DeploymentId;
+use leasehold_provider_aws::AwsConfig;
+use serde::Deserialize;
+
+pub use load::{ConfigError, load};
+pub use span::Span;
+
+/// The port that Leasehold uses unless told otherwise.
+pub const DEFAULT_PORT: u16 = 7420;
+
+/// Everything that a server can be told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which deployment this is; a DNS label. External ids are derived from it, so it must never change. Required.
+    pub deployment: DeploymentId,
+    /// Where to listen.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Bounds of what callers may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Who may do what. Default: anybody on loopback or on the Unix socket may do everything; see `leasehold-authz`.
+    #[serde(default = "everybody_local")]
+    pub rules: Rules,
+    /// Where decisions are recorded.
+    #[serde(default)]
+    pub audit: Audit,
+    /// Locked memory.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Leases and the cache.
+    #[serde(default)]
+    pub lease: Lease,
+    /// The log.
+    #[serde(default)]
+    pub log: Log,
+    /// The clouds.
+    #[serde(default)]
+    pub providers: Providers,
+}
+
+/// Where to listen. Leasehold does not offer TLS, so only this machine is served.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Loopback addresses. Default: `["127.0.0.1:7420"]`. Port 0 lets the system choose.
+    pub tcp: Vec<SocketAddr>,
+    /// Unix sockets. Created with mode 0660; a socket that a former process left behind is replaced. Default: none.
+    pub unix: Vec<PathBuf>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { tcp: vec![SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))], unix: Vec::new() }
+    }
+}
+
+/// Bounds of what callers may use.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections open at once; further ones wait to be accepted. Default 1,024: with receive windows of 256 KiB each,
+    /// callers can make us hold 256 MiB at worst.
+    pub connections: usize,
+    /// Calls under way on one connection. Default 256.
+    pub calls_per_connection: u32,
+    /// Calls under way in all; further ones are refused at once with RESOURCE_EXHAUSTED. Default 4,096: each holds one or
+    /// two keys of 64 bytes, at most 512 KiB of the arena of 1 MiB.
+    pub calls: usize,
+    /// How long a call may take; a shorter deadline of the client's counts instead. Default 15 s: the 12 s that a call waits
+    /// for a proof and a little for the call to the cloud that follows.
+    pub deadline: Span,
+    /// How long calls under way may go on when the process is told to end. Default 20 s: a call's deadline and a little.
+    pub drain: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            calls_per_connection: 256,
+            calls: 4096,
+            deadline: Span(Duration::from_secs(15)),
+            drain: Span(Duration::from_secs(20)),
+        }
+    }
+}
+
+/// Where decisions are recorded.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// A file of JSON Lines to append to. Default: none, and records go to the standard error stream.
+    pub file: Option<PathBuf>,
+    /// When a record counts as kept: once the system has it, or once the disk has it. Default `written`.
+    pub durability: Durability,
+    /// Serve what could not be recorded. Default false: it is refused.
+    pub danger_serve_unrecorded: bool,
+}
+
+/// When a record counts as kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Once the operating system has it.
+    #[default]
+    Written,
+    /// Once the disk has it.
+    Synced,
+}
+
+/// Locked memory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Bytes of locked memory for keys in the clear; 64 hold one. Default 1 MiB.
+    pub arena_bytes: usize,
+    /// Hold keys in ordinary memory, which may be swapped to disk, if none can be locked. Default false: refuse to start.
+    pub danger_allow_unlocked: bool,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { arena_bytes: leasehold_secret::ArenaConfig::DEFAULT_BYTES, danger_allow_unlocked: false }
+    }
+}
+
+/// Leases and the cache. Each tenant's own terms (its `revocation_bound`, for example) are part of its record.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lease {
+    /// Proofs per second that all bindings of one cloud share. Default 300, half of what AWS STS grants an account.
+    pub proofs_per_second: f64,
+    /// Cached keys over all tenants, in bytes of the entries. Default 64 MiB.
+    pub cache_bytes: u64,
+    /// Cached keys of one tenant, in bytes of the entries. Default 4 MiB.
+    pub cache_bytes_per_tenant: u64,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        let settings = leasehold_lease::Settings::default();
+        Self {
+            proofs_per_second: settings.proofs_per_second,
+            cache_bytes: settings.cache_bytes,
+            cache_bytes_per_tenant: settings.cache_bytes_per_tenant,
+        }
+    }
+}
+
+/// The log, which goes to the standard error stream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Which lines, as in `info,leasehold_lease=debug`. Default `info`.
+    pub filter: String,
+    /// How they look. Default `text`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The clouds. One that is absent is not enabled.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Providers {
+    /// AWS: see [`AwsConfig`].
+    pub aws: Option<AwsConfig>,
+}
+
+/// Only this machine can connect at all; who of it may is up to the socket's permissions, or nobody's on loopback.
+fn everybody_local() -> Rules {
+    let rules = vec![
+        Rule::everything("default-loopback", IdentityPattern::Loopback),
+        Rule::everything("default-unix", IdentityPattern::AnyUnixPeer),
+    ];
+    // Two rules are fewer than the most that there may be; no rules at all would refuse everything.
+    Rules::new(rules).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_configuration_has_the_documented_defaults() {
+        let config: Config = toml::from_str("deployment = 'prod'").unwrap();
+        assert_eq!(config.listen.tcp, ["127.0.0.1:7420".parse().unwrap()]);
+        assert_eq!((config.limits.connections, config.limits.calls), (1024, 4096));
+        assert_eq!(config.limits.deadline.0, Duration::from_secs(15));
+        assert!(config.audit.file.is_none() && !config.audit.danger_serve_unrecorded);
+        assert!(config.providers.aws.is_none());
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_in_every_section() {
+        for section in ["", "[listen]", "[limits]", "[audit]", "[memory]", "[lease]", "[log]", "[providers]"]
+        {
+            let text = format!("deployment = 'prod'\n{section}\nno_such_setting = 1\n");
+            let error = toml::from_str::<Config>(&text).unwrap_err();
+            assert!(error.message().contains("no_such_setting"), "{section}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_whole_of_a_configuration_is_understood() {
+        let text = r#"
+            deployment = "prod"
+            [listen]
+            tcp = []
+            unix = ["/run/leasehold.sock"]
+            [limits]
+            deadline = "10s"
+            [audit]
+            file = "/var/log/leasehold/audit.jsonl"
+            durability = "synced"
+            [log]
+            format = "json"
+            [[rules]]
+            name = "engines"
+            identity = "unix:uid=900"
+            operations = ["keys"]
+            tenants = ["*"]
+        "#;
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.audit.durability, Durability::Synced);
+        assert_eq!((config.limits.deadline.0, config.log.format), (Duration::from_secs(10), LogFormat::Json));
+    }
+}

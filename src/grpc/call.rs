@@ -1,0 +1,148 @@
+//! What every unary call passes: who calls, room for the call, its deadline, and the way out.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_clock::TimeSource;
+use leasehold_ids::BindingName;
+use leasehold_service::Caller;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::{Code, Request, Response, Status};
+
+use super::connection::Connection;
+use super::deadline;
+use crate::status::Refusal;
+
+/// Names a call in its answer, the log and the audit record. A caller may choose it; see [`request_id`].
+const REQUEST_ID: &str = "x-request-id";
+
+/// Longest request id that a caller may choose, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The bounds that all calls share.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls {
+    pub(crate) clock: Arc<dyn TimeSource>,
+    pub(crate) deadline: Duration,
+    /// One for each call under way.
+    pub(crate) room: Arc<Semaphore>,
+    /// Cancelled when the process is told to end.
+    pub(crate) ending: CancellationToken,
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) caller: Caller,
+    connection: Arc<Connection>,
+}
+
+impl Calls {
+    /// Has `handle` make the answer to `request`, within the bounds. `about` names what the request is about.
+    pub(crate) async fn unary<Q, A, F>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+        about: String,
+        handle: impl FnOnce(Call, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        F: Future<Output = Result<A, Refusal>>,
+    {
+        let call = Call::of(&request)?;
+        let caller = call.caller.clone();
+        let within = deadline::of_client(request.metadata()).map_or(self.deadline, |d| d.min(self.deadline));
+        let answered = match self.room.try_acquire() {
+            Ok(_permit) => tokio::select! {
+                biased;
+                answer = handle(call, request.into_inner()) => answer,
+                () = self.clock.sleep(within) => Err(Refusal::Deadline),
+            },
+            Err(_) => Err(Refusal::TooManyCalls),
+        };
+        match answered {
+            Ok(answer) => {
+                tracing::debug!(method, request_id = %caller.request_id, %about, "answered");
+                let mut response = Response::new(answer);
+                name(response.metadata_mut(), &caller);
+                Ok(response)
+            }
+            Err(refusal) => Err(refused(method, &caller, &about, &refusal)),
+        }
+    }
+}
+
+impl Call {
+    pub(crate) fn of<Q>(request: &Request<Q>) -> Result<Self, Status> {
+        // The server puts it there; without it nobody knows who is calling.
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
+        let connection = connection.ok_or_else(|| Status::internal("internal error"))?;
+        let caller =
+            Caller { identity: connection.identity().clone(), request_id: request_id(request.metadata()) };
+        Ok(Self { caller, connection })
+    }
+
+    /// Plaintext that is under `binding`'s lease is about to travel on this call's connection.
+    pub(crate) fn carries(&self, binding: &BindingName) {
+        self.connection.carries(binding);
+    }
+}
+
+/// Logs a refusal with all that is known, and makes of it what the client may read.
+pub(crate) fn refused(method: &'static str, caller: &Caller, about: &str, refusal: &Refusal) -> Status {
+    let mut status = refusal.status(about);
+    let (reason, request_id, error) = (refusal.reason().wire_name(), &caller.request_id, chain(refusal));
+    match status.code() {
+        Code::Internal => tracing::error!(method, reason, %request_id, about, error, "failed"),
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => {
+            tracing::warn!(method, reason, %request_id, about, error, "not served");
+        }
+        _ => tracing::info!(method, reason, %request_id, about, error, "refused"),
+    }
+    name(status.metadata_mut(), caller);
+    status
+}
+
+/// The caller's own id if it is short and printable, or a new one.
+fn request_id(metadata: &MetadataMap) -> Box<str> {
+    let chosen = metadata.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let valid =
+        |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    chosen.filter(valid).map_or_else(|| uuid::Uuid::new_v4().to_string().into(), Into::into)
+}
+
+fn name(metadata: &mut MetadataMap, caller: &Caller) {
+    if let Ok(id) = AsciiMetadataValue::try_from(&*caller.request_id) {
+        metadata.insert(REQUEST_ID, id);
+    }
+}
+
+/// An error with its sources, for the log.
+fn chain(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| (*error).source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_id(id: &str) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        metadata.insert(REQUEST_ID, id.parse().unwrap());
+        metadata
+    }
+
+    #[test]
+    fn a_request_id_is_the_callers_only_if_it_is_short_and_printable() {
+        assert_eq!(&*request_id(&with_id("abc-1")), "abc-1");
+        for odd in ["", "with space", &"x".repeat(129)] {
+            assert_ne!(&*request_id(&with_id(odd)), odd);
+        }
+        assert_ne!(request_id(&MetadataMap::new()), request_id(&MetadataMap::new()));
+    }
+}

@@ -1,0 +1,171 @@
+//! Accepts connections and serves each within its bounds.
+//!
+//! Connections are served one by one rather than by tonic's own server, because single ones are to be closed in good order
+//! when a lease ends whose plaintext they carried.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use leasehold_authz::Identity;
+use leasehold_clock::TimeSource;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::ServiceExt;
+
+use super::connection::{Connection, Connections};
+use crate::listen::{Listener, Stream};
+
+/// Receive windows: what a connection may send us before we have read it. 256 KiB holds the largest request twice over
+/// several frames, and 1,024 connections hold 256 MiB at worst.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// Largest headers of a request; ours are a few hundred bytes.
+const MAX_HEADERS: u32 = 16 * 1024;
+
+/// A peer that does not answer a ping for so long is gone, and its holds with it.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long calls under way on a connection that is to be closed may go on; it is cut then. Unary calls end well before
+/// (they have 15 s at most, and mostly milliseconds left); streams are opened again by their clients.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long accepting pauses after it failed, which it does when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bounds of the transport.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) connections: usize,
+    pub(crate) calls_per_connection: u32,
+}
+
+/// Serves connections until it is told to end.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) routes: Routes,
+    pub(crate) bounds: Bounds,
+    pub(crate) connections: Connections,
+    pub(crate) clock: Arc<dyn TimeSource>,
+    pub(crate) ending: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Server {
+    /// Serves everything that `listeners` accept, on tasks of its own.
+    pub(crate) fn serve(self, listeners: Vec<Listener>) {
+        let room = Arc::new(Semaphore::new(self.bounds.connections));
+        for listener in listeners {
+            self.tasks.spawn(self.clone().accept(listener, Arc::clone(&room)));
+        }
+    }
+
+    async fn accept(self, listener: Listener, room: Arc<Semaphore>) {
+        loop {
+            let next = async {
+                // Room first: what is not accepted waits in the kernel's queue. The semaphore is never closed.
+                let room = Arc::clone(&room).acquire_owned().await.ok()?;
+                Some((listener.accept().await, room))
+            };
+            let accepted = tokio::select! {
+                biased;
+                () = self.ending.cancelled() => return,
+                accepted = next => accepted,
+            };
+            let Some((accepted, room)) = accepted else { return };
+            match accepted {
+                Ok((Stream::Tcp(stream), who)) => drop(self.spawn(stream, who, room)),
+                Ok((Stream::Unix(stream), who)) => drop(self.spawn(stream, who, room)),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    self.clock.sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn spawn<S>(&self, stream: S, who: Identity, room: impl Send + 'static) -> tokio::task::JoinHandle<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let server = self.clone();
+        self.tasks.spawn(async move {
+            server.connection(stream, who).await;
+            drop(room);
+        })
+    }
+
+    async fn connection<S>(&self, stream: S, who: Identity)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (connection, _listed) = self.connections.open(who);
+        let service = with_connection(self.routes.clone(), Arc::clone(&connection));
+        let serving = self.http2().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => return log_end(ended),
+            () = connection.to_close() => tracing::debug!("closing a connection that carried what was wiped"),
+            () = self.ending.cancelled() => {}
+        }
+        // Tells the client to send nothing more here, and serves what is under way. When the process ends, its drain
+        // deadline cuts what is left.
+        serving.as_mut().graceful_shutdown();
+        let cut = async {
+            self.clock.sleep(CLOSING).await;
+            if self.ending.is_cancelled() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = serving => log_end(ended),
+            () = cut => {}
+        }
+    }
+
+    fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.bounds.calls_per_connection)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .max_header_list_size(MAX_HEADERS)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_ANSWER);
+        builder
+    }
+}
+
+/// `routes`, told on which connection each request came.
+fn with_connection(
+    routes: Routes,
+    connection: Arc<Connection>,
+) -> impl tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
++ Clone
++ Send
++ 'static {
+    routes.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&connection));
+        request
+    })
+}
+
+/// Clients end connections as they like; it is worth a word only to whoever looks for it.
+fn log_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
