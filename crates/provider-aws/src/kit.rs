@@ -45,57 +45,67 @@ pub(crate) fn kit(plan: &Plan, own: &OwnIdentity) -> OnboardingKit {
 
 fn role_commands(out: &mut String, role: &RoleArn, trust: &Value, permissions: &Value) {
     let (name, path) = (role.name(), role.path());
-    document(out, &format!("trust-{name}.json"), trust);
-    document(out, &format!("permissions-{name}.json"), permissions);
+    let (trust_file, permissions_file) = (file_of("trust", role), file_of("permissions", role));
+    document(out, &trust_file, trust);
+    document(out, &permissions_file, permissions);
     let _ = writeln!(
         out,
         "# With credentials of account {}. If the role exists: aws iam update-assume-role-policy --role-name {name} \
-         --policy-document file://trust-{name}.json\n\
-         aws iam create-role --role-name {name} --path {path} --assume-role-policy-document file://trust-{name}.json\n\
+         --policy-document file://{trust_file}\n\
+         aws iam create-role --role-name {name} --path {path} --assume-role-policy-document file://{trust_file}\n\
          aws iam put-role-policy --role-name {name} --policy-name {POLICY_NAME} --policy-document \
-         file://permissions-{name}.json\n",
+         file://{permissions_file}\n",
         role.account(),
     );
 }
 
 fn key_commands(out: &mut String, plan: &Plan, statement: &Value) {
-    let (key, region) = (&plan.key, plan.key.region());
     document(out, "key-statement.json", statement);
-    let _ = writeln!(
-        out,
-        "# With credentials of account {}. Adds the statement to the key's policy and leaves the rest as it is (needs jq).\n\
-         aws kms get-key-policy --region {region} --key-id {key} --policy-name default --query Policy --output text \
-         > key-policy.json\n\
-         jq --slurpfile s key-statement.json '.Statement = [.Statement[] | select(.Sid != \"Leasehold\")] + $s' \
-         key-policy.json > key-policy-new.json\n\
-         aws kms put-key-policy --region {region} --key-id {key} --policy-name default --policy \
-         file://key-policy-new.json",
-        key.account(),
-    );
+    let _ = writeln!(out, "# With credentials of account {}:", plan.key.account());
+    add_to_key_policy(out, plan, "key-statement.json");
 }
 
 fn revocation(plan: &Plan, role: &RoleArn) -> String {
     let (key, region, name) = (&plan.key, plan.key.region(), role.name());
-    let mut out = String::new();
-    document(
-        &mut out,
-        "deny.json",
-        &serde_json::json!({
-            "Version": "2012-10-17",
-            "Statement": [{ "Sid": "LeaseholdRevoked", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole" }],
-        }),
+    let mut out = String::from(
+        "# Any one of these is enough. Leasehold notices within the tenant's revocation bound, plus the time that AWS takes\n\
+         # to apply the edit, and stops serving every key under this binding.\n\n",
     );
+    let trust_file = file_of("trust", role);
+    let _ = writeln!(out, "# 1. Let nobody become the role (undo: the same command with {trust_file}):");
+    document(&mut out, "trust-nobody.json", &policy::trust_nobody());
     let _ = writeln!(
         out,
-        "# Any one of these is enough. Leasehold notices within the tenant's revocation bound, plus the time that AWS takes\n\
-         # to apply the edit, and stops serving every key under this binding.\n\n\
-         # 1. No longer let Leasehold become the role (undo: update-assume-role-policy with trust-{name}.json):\n\
-         aws iam update-assume-role-policy --role-name {name} --policy-document file://deny.json\n\n\
-         # 2. Take the statement \"Leasehold\" out of the key's policy again: as above, without \"+ $s\".\n\n\
-         # 3. Disable the key for everybody (undo: aws kms enable-key):\n\
-         aws kms disable-key --region {region} --key-id {key}",
+        "aws iam update-assume-role-policy --role-name {name} --policy-document file://trust-nobody.json\n\n\
+         # 2. Forbid the role the use of the key (undo: put-key-policy with key-policy.json, the policy before):"
+    );
+    document(&mut out, "key-denial.json", &policy::key_denial(role));
+    add_to_key_policy(&mut out, plan, "key-denial.json");
+    let _ = writeln!(
+        out,
+        "\n# 3. Disable the key for everybody (undo: aws kms enable-key):\n\
+         aws kms disable-key --region {region} --key-id {key}"
     );
     out
+}
+
+/// Adds the statement in `file` to the key's policy, in place of one with the same Sid, and leaves the rest as it is.
+fn add_to_key_policy(out: &mut String, plan: &Plan, file: &str) {
+    let (key, region) = (&plan.key, plan.key.region());
+    let _ = writeln!(
+        out,
+        "aws kms get-key-policy --region {region} --key-id {key} --policy-name default --query Policy --output text \
+         > key-policy.json\n\
+         jq --slurpfile s {file} '.Statement = ([.Statement] | flatten | map(select(.Sid != $s[0].Sid))) + $s' \
+         key-policy.json > key-policy-new.json\n\
+         aws kms put-key-policy --region {region} --key-id {key} --policy-name default --policy \
+         file://key-policy-new.json"
+    );
+}
+
+/// A file of its own for each role: two of a chain may have one name in two accounts.
+fn file_of(what: &str, role: &RoleArn) -> String {
+    format!("{what}-{}-{}.json", role.account(), role.name())
 }
 
 /// A here-document that writes `value` to `file`.
@@ -191,7 +201,7 @@ mod tests {
         for part in ["--role-name tenant --path /path/", "--region eu-central-1", "key/k", "put-key-policy"] {
             assert!(setup.body.contains(part), "{part}");
         }
-        for part in ["update-assume-role-policy", "disable-key", "deny.json"] {
+        for part in ["update-assume-role-policy", "disable-key", "key-denial.json"] {
             assert!(revoke.body.contains(part), "{part}");
         }
     }

@@ -25,6 +25,8 @@ mod error;
 mod key;
 mod kit;
 mod policy;
+#[cfg(test)]
+mod proptests;
 mod provider;
 mod settings;
 

@@ -58,6 +58,22 @@ pub(crate) fn key_statement(role: &RoleArn) -> Value {
     })
 }
 
+/// The statement of a key policy that forbids `role` the key, whatever else allows it: taking the statement of
+/// [`key_statement`] away is not enough where the policy delegates to the account, and the role's own permissions allow.
+pub(crate) fn key_denial(role: &RoleArn) -> Value {
+    json!({
+        "Sid": "LeaseholdRevoked", "Effect": "Deny", "Principal": { "AWS": role.as_str() },
+        "Action": KEY_ACTIONS, "Resource": "*",
+    })
+}
+
+/// A trust policy that lets nobody in.
+pub(crate) fn trust_nobody() -> Value {
+    document(json!([{
+        "Sid": "LeaseholdRevoked", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole",
+    }]))
+}
+
 fn assume_actions(sets_source_identity: bool) -> Vec<&'static str> {
     let mut actions = vec!["sts:AssumeRole", "sts:TagSession"];
     if sets_source_identity {

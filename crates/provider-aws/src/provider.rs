@@ -20,6 +20,9 @@ use crate::key::{SessionKey, no_version};
 use crate::kit;
 use crate::settings::Plan;
 
+/// What envelopes and bindings call this provider. Never to change: it is part of every envelope.
+const KIND: &str = "aws";
+
 /// AWS STS and KMS, on the real SDKs. Put it behind [`leasehold_provider::Guarded`]: by itself it waits for ever and
 /// repeats nothing.
 pub struct AwsProvider {
@@ -36,7 +39,7 @@ impl AwsProvider {
     /// [`AwsConfigError`] with what to change.
     pub async fn build(config: AwsConfig, arena: Arena) -> Result<Self, AwsConfigError> {
         let clients = Clients::build(&config).await?;
-        let kind = ProviderKind::try_from("aws".to_owned()).map_err(|e| AwsConfigError::Tls(Box::new(e)))?;
+        let kind = KIND.parse().expect("the name is three lower-case letters");
         Ok(Self { kind, clients, principal: config.principal, arena })
     }
 

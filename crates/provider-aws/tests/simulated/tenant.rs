@@ -92,7 +92,7 @@ pub(crate) fn new_key(world: &World, account: &str, mut input: Value) -> KeyArn 
 }
 
 /// The policy that a key has at first: its owner's administrators may do everything, nobody else anything.
-fn key_policy(key: &KeyArn) -> Value {
+pub(crate) fn key_policy(key: &KeyArn) -> Value {
     let root = key.account.root_arn();
     json!({
         "Version": "2012-10-17",
