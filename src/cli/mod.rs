@@ -12,7 +12,11 @@ mod tenant;
 #[cfg(feature = "simulator")]
 mod cloudsim;
 #[cfg(feature = "simulator")]
+mod demo;
+#[cfg(feature = "simulator")]
 mod dev;
+#[cfg(feature = "simulator")]
+mod sandbox;
 
 use std::path::PathBuf;
 
@@ -53,6 +57,10 @@ pub enum Command {
     #[cfg(feature = "simulator")]
     #[command(after_help = "Example:\n  leasehold dev")]
     Dev(dev::DevArgs),
+    /// Tell the story of a tenant who onboards, revokes and comes back, and measure it. Exits with 1 on any surprise.
+    #[cfg(feature = "simulator")]
+    #[command(after_help = "Example:\n  leasehold demo --cloud aws --json")]
+    Demo(demo::DemoArgs),
     /// Run a simulated cloud, or edit its policies as a tenant's administrator would.
     #[cfg(feature = "simulator")]
     #[command(subcommand)]
@@ -94,6 +102,8 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Serve(_) => Err(Failure::usage("the service is run by main")),
         #[cfg(feature = "simulator")]
         Command::Dev(args) => dev::run(args, output).await,
+        #[cfg(feature = "simulator")]
+        Command::Demo(args) => demo::run(args, output).await,
         #[cfg(feature = "simulator")]
         Command::Cloudsim(command) => cloudsim::run(command, output).await,
         Command::Tenant(command) => tenant::run(command, output).await,
