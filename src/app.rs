@@ -68,7 +68,14 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        let clock: Arc<dyn TimeSource> = Arc::new(SystemClock::start());
+        Self::build_with_clock(config, Arc::new(SystemClock::start())).await
+    }
+
+    /// Puts a server together that goes by `clock`, for tests. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn build_with_clock(config: Config, clock: Arc<dyn TimeSource>) -> Result<Self, StartError> {
         let arena = arena(&config.memory)?;
         let audit = sink(&config.audit, &clock)?;
         let providers = providers::build(config.providers, &arena, &clock).await?;
