@@ -109,13 +109,9 @@ impl Service {
         new_context: Option<&EncryptionContext>,
     ) -> Result<Served<WrappedKey>, ServiceError> {
         let mut decision = self.admit(caller, Operation::RewrapKey, Some(tenant)).await?;
-        match self.rewrap(&mut decision, tenant, wrapped, context, new_context.unwrap_or(context)).await {
-            Ok((held, to, from)) => {
-                let leases = self.inner.leases.clone();
-                Ok(Served::new(held, to, decision).also_under(leases, from))
-            }
-            Err(error) => Err(decision.refuse(error).await),
-        }
+        let new_context = new_context.unwrap_or(context);
+        let made = self.rewrap(&mut decision, tenant, wrapped, context, new_context).await;
+        serve(decision, made).await
     }
 }
 
@@ -179,7 +175,7 @@ impl Service {
         Ok(Subject::of(&tenant, binding))
     }
 
-    /// The new wrapped key, the binding that wraps it now, and the one that wrapped it until now.
+    /// The new wrapped key, to be given only under the leases of both bindings.
     async fn rewrap(
         &self,
         decision: &mut Decision,
@@ -187,17 +183,17 @@ impl Service {
         wrapped: &WrappedKey,
         context: &EncryptionContext,
         new_context: &EncryptionContext,
-    ) -> Result<(Held<WrappedKey>, BindingName, BindingName), ServiceError> {
+    ) -> Made<WrappedKey> {
         // Looked for first, so that nothing is unwrapped in vain.
         self.subject(decision, tenant, Wanted::Wrapping, new_context).await?;
         let leases = &self.inner.leases;
         let unwrap = |subject| async move { leases.unwrap(&subject, wrapped, context).await };
         let wanted = Wanted::Unwrapping(wrapped);
-        let (held, from) = self.under_lease(decision, tenant, wanted, context, unwrap).await?;
-        let key = &held.release()?.value;
-        let wrap = |subject| async move { leases.wrap(&subject, key, new_context).await };
+        let (opened, _) = self.under_lease(decision, tenant, wanted, context, unwrap).await?;
+        let key = &opened;
+        let wrap = |subject| async move { leases.wrap(&subject, key.peek()?, new_context).await };
         let (held, to) = self.under_lease(decision, tenant, Wanted::Wrapping, new_context, wrap).await?;
-        Ok((held, to, from))
+        Ok((held.also_under(opened), to))
     }
 }
 

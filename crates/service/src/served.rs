@@ -1,7 +1,7 @@
 //! An answer that is ready, but not yet given.
 
 use leasehold_ids::BindingName;
-use leasehold_lease::{Held, LeaseError, LeaseState, Leases, Released};
+use leasehold_lease::{Held, Released};
 
 use crate::ServiceError;
 use crate::decision::Decision;
@@ -11,20 +11,13 @@ use crate::decision::Decision;
 pub struct Served<T> {
     held: Held<T>,
     binding: BindingName,
-    /// Another binding whose lease must be live too.
-    also: Option<(Leases, BindingName)>,
     decision: Decision,
 }
 
 impl<T> Served<T> {
     pub(crate) fn new(held: Held<T>, binding: BindingName, mut decision: Decision) -> Self {
         decision.answered_with(&held);
-        Self { held, binding, also: None, decision }
-    }
-
-    /// The same, to be given only while the lease of `other` is live as well.
-    pub(crate) fn also_under(self, leases: Leases, other: BindingName) -> Self {
-        Self { also: Some((leases, other)), ..self }
+        Self { held, binding, decision }
     }
 
     /// The binding under whose lease the answer is.
@@ -41,9 +34,7 @@ impl<T> Served<T> {
     /// answer is wiped in both cases.
     pub async fn release(mut self) -> Result<Released<T>, ServiceError> {
         self.decision.serve().await?;
-        let live = |(leases, other): &(Leases, BindingName)| leases.view(other).state == LeaseState::Live;
-        let checked = if self.also.as_ref().is_none_or(live) { Ok(()) } else { Err(LeaseError::LeaseOver) };
-        match checked.and_then(|()| self.held.release()) {
+        match self.held.release() {
             Ok(released) => Ok(released),
             Err(error) => Err(self.decision.refuse(error.into()).await),
         }

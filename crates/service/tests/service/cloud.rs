@@ -1,5 +1,6 @@
 //! A cloud that does as it is told.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -43,6 +44,10 @@ impl std::fmt::Debug for Arena2 {
 #[derive(Debug, Default)]
 struct State {
     trust_denied: bool,
+    /// Ids of bindings whose principal alone may not be assumed.
+    trust_denied_to: BTreeSet<String>,
+    /// Ids of bindings for which an assume is never answered.
+    silent_to: BTreeSet<String>,
     key_denied: bool,
     open_to_deputies: bool,
     refused_settings: bool,
@@ -57,6 +62,18 @@ impl FakeCloud {
 
     pub(crate) fn deny_trust(&self, denied: bool) {
         self.state().trust_denied = denied;
+    }
+
+    pub(crate) fn deny_trust_to(&self, binding: &str) {
+        self.state().trust_denied_to.insert(binding.to_owned());
+    }
+
+    pub(crate) fn trust_everybody(&self) {
+        self.state().trust_denied_to.clear();
+    }
+
+    pub(crate) fn be_silent_to(&self, binding: &str) {
+        self.state().silent_to.insert(binding.to_owned());
     }
 
     pub(crate) fn deny_key(&self, denied: bool) {
@@ -138,9 +155,14 @@ impl KeyProvider for FakeCloud {
         Ok(OwnIdentity { principal: "leasehold".into(), account: "1".into() })
     }
 
-    async fn assume(&self, _: &Binding) -> Result<Answer<Session>, ProviderError> {
+    async fn assume(&self, binding: &Binding) -> Result<Answer<Session>, ProviderError> {
         self.state().calls.push("assume");
-        match self.state().trust_denied {
+        let id = binding.name.binding().as_str();
+        if self.state().silent_to.contains(id) {
+            std::future::pending::<()>().await;
+        }
+        let denied_to = self.state().trust_denied_to.contains(id);
+        match self.state().trust_denied || denied_to {
             true => Err(denied(Edge::Trust { hop: 0 })),
             false => Ok(answer(Session::new(self.clock.wall() + std::time::Duration::from_secs(900), ()))),
         }

@@ -65,36 +65,6 @@ async fn a_retiring_binding_unwraps_but_does_not_wrap_and_a_retired_one_does_nei
 }
 
 #[tokio::test]
-async fn a_rewrap_moves_a_key_to_the_active_binding_and_a_new_context() {
-    let world = World::with_acme().await;
-    let old = world.wrap("acme", &[7; 32]).await;
-    world.activate("acme", "next").await;
-    let moved = EncryptionContext::try_from_iter([("branch", "moved")]).unwrap();
-    let (service, acme) = (&world.service, tenant("acme"));
-    let served = service.rewrap_key(&root(), &acme, &old, &context(), Some(&moved)).await.unwrap();
-    assert_eq!(served.binding().binding().as_str(), "next");
-    let new = served.release().await.unwrap().value;
-    assert_eq!(binding_of(&new), "next");
-    let opened = service.unwrap_key(&root(), &acme, &new, &moved).await.unwrap().release().await.unwrap();
-    assert_eq!(opened.value.expose(), [7; 32]);
-    assert!(matches!(world.unwrap("acme", &new).await, Err(ServiceError::WrongContext)));
-    let same = service.rewrap_key(&root(), &acme, &old, &context(), None).await.unwrap();
-    assert_eq!(world.unwrap("acme", &same.release().await.unwrap().value).await.unwrap(), [7; 32]);
-}
-
-#[tokio::test]
-async fn p1_a_rewrap_needs_the_leases_of_both_bindings_to_the_end() {
-    let world = World::with_acme().await;
-    let old = world.wrap("acme", &[7; 32]).await;
-    world.activate("acme", "next").await;
-    let served = world.service.rewrap_key(&root(), &tenant("acme"), &old, &context(), None).await.unwrap();
-    world.retire("acme", "main").await;
-    assert_eq!(world.lease("acme", "next"), LeaseState::Live, "the new binding's lease is not the matter");
-    let error = served.release().await.map(drop).unwrap_err();
-    assert_eq!(error.reason(), "LEASE_ENDED", "{error:?}");
-}
-
-#[tokio::test]
 async fn p1_suspending_wipes_before_it_returns() {
     let world = World::with_acme().await;
     let wrapped = world.wrap("acme", &[7; 32]).await;

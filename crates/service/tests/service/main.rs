@@ -7,6 +7,7 @@ mod cloud;
 mod isolation;
 mod keys;
 mod registry;
+mod rewrap;
 mod staleness;
 mod tenants;
 mod watch;

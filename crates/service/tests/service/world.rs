@@ -12,7 +12,7 @@ use leasehold_lease::{LeaseState, Leases, Providers};
 use leasehold_provider::KeyProvider;
 use leasehold_secret::{Arena, ArenaConfig, KeyLength, OnUnlockable, PlaintextKey};
 use leasehold_service::{Caller, ChangeOptions, Mode, Parts, Service, ServiceError, Settings};
-use leasehold_tenant::{CloudSettings, LeaseTerms, NewBinding, RevocationBound};
+use leasehold_tenant::{Binding, CloudSettings, ExternalId, LeaseTerms, NewBinding, RevocationBound};
 
 use crate::cloud::FakeCloud;
 use crate::registry::FakeRegistry;
@@ -41,6 +41,35 @@ impl World {
     }
 
     pub(crate) fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        adjust(&mut settings);
+        Self::build(settings, leasehold_lease::Settings::default(), |providers| providers)
+    }
+
+    /// A service whose clouds may use `proofs_per_second`.
+    pub(crate) fn with_budget(proofs_per_second: f64) -> Self {
+        let mut leases = leasehold_lease::Settings::default();
+        leases.proofs_per_second = proofs_per_second;
+        Self::build(Settings::default(), leases, |providers| providers)
+    }
+
+    /// A service whose operator has a sentinel, which gets no answer: serving pauses for as long as a verdict may take.
+    pub(crate) fn with_silent_sentinel() -> Self {
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        let name = name("operator", "sentinel");
+        let external_id = ExternalId::derive(&"test".parse().unwrap(), &name);
+        let sentinel = Binding::pending(name, new_binding(), external_id, now);
+        let leases = leasehold_lease::Settings::default();
+        let world = Self::build(Settings::default(), leases, |providers| providers.with_sentinel(sentinel));
+        world.cloud.be_silent_to("sentinel");
+        world
+    }
+
+    fn build(
+        settings: Settings,
+        of_leases: leasehold_lease::Settings,
+        with_sentinel: impl FnOnce(Providers) -> Providers,
+    ) -> Self {
         let arena = Arena::new(ArenaConfig {
             on_unlockable: OnUnlockable::DangerUseOrdinaryMemory,
             ..ArenaConfig::default()
@@ -48,16 +77,14 @@ impl World {
         .unwrap();
         let clock = ManualClock::new();
         let cloud = Arc::new(FakeCloud::new(arena.clone(), clock.clone()));
-        let providers = Providers::new([Arc::clone(&cloud) as Arc<dyn KeyProvider>]);
+        let providers = with_sentinel(Providers::new([Arc::clone(&cloud) as Arc<dyn KeyProvider>]));
         let leases = Leases::build(leasehold_lease::Parts {
             providers: providers.clone(),
             clock: Arc::new(clock.clone()),
             arena: arena.clone(),
-            settings: leasehold_lease::Settings::default(),
+            settings: of_leases,
         });
         let (registry, audit) = (FakeRegistry::new(), MemorySink::new());
-        let mut settings = Settings::default();
-        adjust(&mut settings);
         let service = Service::build(Parts {
             registry: Arc::new(registry.clone()),
             leases: leases.clone(),
@@ -74,11 +101,16 @@ impl World {
     /// A service with tenant `acme`, whose binding `main` is ACTIVE.
     pub(crate) async fn with_acme() -> Self {
         let world = Self::empty();
-        world.create_tenant("acme").await;
-        world.activate("acme", "main").await;
-        // The announcements of all this have been followed.
-        world.clock.settle().await;
+        world.settle_acme().await;
         world
+    }
+
+    /// Creates tenant `acme`, whose binding `main` is ACTIVE.
+    pub(crate) async fn settle_acme(&self) {
+        self.create_tenant("acme").await;
+        self.activate("acme", "main").await;
+        // The announcements of all this have been followed.
+        self.clock.settle().await;
     }
 
     pub(crate) async fn create_tenant(&self, id: &str) {
