@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use leasehold_clock::TimeSource;
 use leasehold_ids::BindingName;
+use leasehold_lease::LeaseError;
 use leasehold_service::Caller;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +81,8 @@ impl Call {
     pub(crate) fn of<Q>(request: &Request<Q>) -> Result<Self, Status> {
         // The server puts it there; without it nobody knows who is calling.
         let connection = request.extensions().get::<Arc<Connection>>().cloned();
-        let connection = connection.ok_or_else(|| Status::internal("internal error"))?;
+        let internal = || Refusal::from(LeaseError::Internal("a request without its connection")).status("");
+        let connection = connection.ok_or_else(internal)?;
         let caller =
             Caller { identity: connection.identity().clone(), request_id: request_id(request.metadata()) };
         Ok(Self { caller, connection })
@@ -92,16 +94,14 @@ impl Call {
     }
 }
 
-/// Logs a refusal with all that is known, and makes of it what the client may read.
+/// Logs a refusal with all that is known, and makes of it what the client may read. The audit record has every decision and
+/// the leases log their own changes, so that what callers can cause at any rate is for whoever looks for it.
 pub(crate) fn refused(method: &'static str, caller: &Caller, about: &str, refusal: &Refusal) -> Status {
     let mut status = refusal.status(about);
     let (reason, request_id, error) = (refusal.reason().wire_name(), &caller.request_id, chain(refusal));
     match status.code() {
         Code::Internal => tracing::error!(method, reason, %request_id, about, error, "failed"),
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => {
-            tracing::warn!(method, reason, %request_id, about, error, "not served");
-        }
-        _ => tracing::info!(method, reason, %request_id, about, error, "refused"),
+        _ => tracing::debug!(method, reason, %request_id, about, error, "refused"),
     }
     name(status.metadata_mut(), caller);
     status

@@ -116,6 +116,19 @@ impl Connections {
     }
 }
 
+#[cfg(test)]
+impl Connections {
+    pub(crate) fn len(&self) -> usize {
+        self.lock().connections.len()
+    }
+
+    pub(crate) fn only(&self) -> Weak<Connection> {
+        let open = self.lock();
+        assert_eq!(open.connections.len(), 1);
+        open.connections.values().next().unwrap().clone()
+    }
+}
+
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.lock().connections.remove(&self.number);

@@ -1,12 +1,13 @@
 //! The API over gRPC.
 //!
-//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`; then `server` and
-//! `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
+//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`; then `server`,
+//! `decode` and `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
 
 mod binding;
 mod call;
 mod connection;
 mod deadline;
+mod decode;
 mod key;
 mod lease;
 mod server;

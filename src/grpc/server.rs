@@ -23,6 +23,7 @@ use tonic::service::Routes;
 use tower::ServiceExt;
 
 use super::connection::{Connection, Connections};
+use super::decode;
 use crate::listen::{Listener, Stream};
 
 /// Receive windows: what a connection may send us before we have read it. 256 KiB holds the largest request twice over
@@ -149,7 +150,7 @@ impl Server {
     }
 }
 
-/// `routes`, told on which connection each request came.
+/// `routes`, told on which connection each request came, and with a reason in every error.
 fn with_connection(
     routes: Routes,
     connection: Arc<Connection>,
@@ -157,10 +158,11 @@ fn with_connection(
 + Clone
 + Send
 + 'static {
-    routes.map_request(move |mut request: Request<Incoming>| {
+    let told = routes.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&connection));
         request
-    })
+    });
+    told.map_response(decode::explain)
 }
 
 /// Clients end connections as they like; it is worth a word only to whoever looks for it.
@@ -169,3 +171,7 @@ fn log_end(ended: Result<(), hyper::Error>) {
         tracing::debug!(%error, "a connection ended");
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,174 @@
+//! Connections over real sockets, with a service that does as it is told.
+
+use std::net::SocketAddr;
+
+use leasehold_api::v1;
+use leasehold_api::v1::key_service_client::KeyServiceClient;
+use leasehold_api::v1::key_service_server::{KeyService, KeyServiceServer};
+use leasehold_clock::SystemClock;
+use leasehold_ids::BindingName;
+use tokio::sync::Notify;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt;
+
+use super::*;
+use crate::config::Listen;
+use crate::grpc::MAX_KEY_REQUEST;
+use crate::listen;
+
+/// Answers every unwrap with its tenant's name, after `go` if the tenant is called `slow`.
+#[derive(Clone, Default)]
+struct Fake {
+    arrived: Arc<Notify>,
+    go: Arc<Notify>,
+}
+
+type Answer<T> = Result<tonic::Response<T>, Status>;
+
+fn none<T>() -> Answer<T> {
+    Err(Status::unimplemented("not in this test"))
+}
+
+#[tonic::async_trait]
+impl KeyService for Fake {
+    async fn unwrap_key(
+        &self,
+        request: tonic::Request<v1::UnwrapKeyRequest>,
+    ) -> Answer<v1::UnwrapKeyResponse> {
+        request.extensions().get::<Arc<Connection>>().unwrap().carries(&binding());
+        self.arrived.notify_one();
+        if request.get_ref().tenant == "slow" {
+            self.go.notified().await;
+        }
+        let binding = request.into_inner().tenant;
+        Ok(tonic::Response::new(v1::UnwrapKeyResponse { binding, ..Default::default() }))
+    }
+
+    async fn generate_data_key(
+        &self,
+        _: tonic::Request<v1::GenerateDataKeyRequest>,
+    ) -> Answer<v1::GenerateDataKeyResponse> {
+        none()
+    }
+
+    async fn generate_data_key_without_plaintext(
+        &self,
+        _: tonic::Request<v1::GenerateDataKeyWithoutPlaintextRequest>,
+    ) -> Answer<v1::GenerateDataKeyWithoutPlaintextResponse> {
+        none()
+    }
+
+    async fn wrap_key(&self, _: tonic::Request<v1::WrapKeyRequest>) -> Answer<v1::WrapKeyResponse> {
+        none()
+    }
+
+    async fn rewrap_key(&self, _: tonic::Request<v1::RewrapKeyRequest>) -> Answer<v1::RewrapKeyResponse> {
+        none()
+    }
+
+    type WatchLeasesStream = ReceiverStream<Result<v1::WatchLeasesResponse, Status>>;
+
+    async fn watch_leases(
+        &self,
+        _: tonic::Request<Streaming<v1::WatchLeasesRequest>>,
+    ) -> Answer<Self::WatchLeasesStream> {
+        none()
+    }
+}
+
+fn binding() -> BindingName {
+    "tenants/acme/bindings/main".parse().unwrap()
+}
+
+async fn serve(fake: &Fake, connections: usize) -> (Server, SocketAddr) {
+    let keys = KeyServiceServer::new(fake.clone()).max_decoding_message_size(MAX_KEY_REQUEST);
+    let server = Server {
+        routes: Routes::new(keys).prepare(),
+        bounds: Bounds { connections, calls_per_connection: 16 },
+        connections: Connections::default(),
+        clock: Arc::new(SystemClock::start()),
+        ending: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let listen = Listen { tcp: vec!["127.0.0.1:0".parse().unwrap()], unix: vec![] };
+    let listeners = listen::bind(&listen).await.unwrap();
+    let address = listeners[0].address().unwrap();
+    server.clone().serve(listeners);
+    (server, address)
+}
+
+async fn connect(address: SocketAddr) -> KeyServiceClient<Channel> {
+    KeyServiceClient::connect(format!("http://{address}")).await.unwrap()
+}
+
+fn unwrap(tenant: &str) -> v1::UnwrapKeyRequest {
+    v1::UnwrapKeyRequest { tenant: tenant.to_owned(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn p4_a_connection_that_carried_what_was_wiped_is_closed_and_its_client_comes_back() {
+    let (server, address) = serve(&Fake::default(), 8).await;
+    let mut client = connect(address).await;
+    client.unwrap_key(unwrap("acme")).await.unwrap();
+    let carrier = server.connections.only();
+    server.connections.close_carriers(Some(&binding()));
+    while carrier.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    client.unwrap_key(unwrap("acme")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_under_way_on_a_closing_connection_is_answered() {
+    let fake = Fake::default();
+    let (server, address) = serve(&fake, 8).await;
+    let mut client = connect(address).await;
+    let slow = tokio::spawn(async move { client.unwrap_key(unwrap("slow")).await });
+    fake.arrived.notified().await;
+    server.connections.close_carriers(None);
+    let mut other = connect(address).await;
+    other.unwrap_key(unwrap("acme")).await.unwrap();
+    fake.go.notify_one();
+    assert_eq!(slow.await.unwrap().unwrap().into_inner().binding, "slow");
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_end_answers_what_is_under_way_and_accepts_nothing_more() {
+    let fake = Fake::default();
+    let (server, address) = serve(&fake, 8).await;
+    let mut client = connect(address).await;
+    let slow = tokio::spawn(async move { client.unwrap_key(unwrap("slow")).await });
+    fake.arrived.notified().await;
+    server.ending.cancel();
+    server.tasks.close();
+    fake.go.notify_one();
+    assert!(slow.await.unwrap().is_ok());
+    server.tasks.wait().await;
+    assert!(KeyServiceClient::connect(format!("http://{address}")).await.is_err());
+}
+
+#[tokio::test]
+async fn p9_a_connection_beyond_the_bound_is_served_only_when_another_has_gone() {
+    let (server, address) = serve(&Fake::default(), 1).await;
+    let mut first = connect(address).await;
+    first.unwrap_key(unwrap("acme")).await.unwrap();
+    let second = tokio::spawn(async move { connect(address).await.unwrap_key(unwrap("acme")).await });
+    // A round trip of the first shows that the second had its turn, if it was to have one.
+    first.unwrap_key(unwrap("acme")).await.unwrap();
+    assert_eq!(server.connections.len(), 1);
+    assert!(!second.is_finished());
+    drop(first);
+    assert!(second.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn p9_a_message_that_is_too_large_is_refused_with_a_reason() {
+    let (_server, address) = serve(&Fake::default(), 8).await;
+    let mut client = connect(address).await;
+    let large = v1::UnwrapKeyRequest { wrapped_key: vec![0; MAX_KEY_REQUEST].into(), ..unwrap("acme") };
+    let status = client.unwrap_key(large).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    assert_eq!(status.get_error_details().error_info().unwrap().reason, "INVALID_FIELD");
+}
