@@ -19,6 +19,10 @@ use tonic::{Request, Response, Status};
 use crate::endpoint::MAX_ANSWER;
 use crate::{ClientError, Endpoint, LeaseStream, RetryPolicy};
 
+/// How often one call moves to another connection because the service was closing the one it had chosen, as it does with
+/// connections that carried keys of a lease that ended. Once is the rule; a new connection is hardly ever closed at once.
+const MAX_MOVES: u32 = 2;
+
 /// How a client calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -254,7 +258,7 @@ impl Client {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let began = self.clock.now();
-        let mut attempt = 1;
+        let (mut attempt, mut moves) = (1, 0);
         loop {
             let mut message = Request::new(request.clone());
             message.set_timeout(self.settings.deadline);
@@ -264,6 +268,10 @@ impl Client {
                 Err(ClientError::Refused(refusal)) => refusal,
                 Err(other) => return Err(other),
             };
+            if refusal.is_unhandled() && moves < MAX_MOVES {
+                moves += 1;
+                continue;
+            }
             let elapsed = self.clock.now().since(began);
             match self.settings.retry.pause(&refusal, attempt, elapsed, rand::random()) {
                 Some(pause) => self.clock.sleep(pause).await,

@@ -74,6 +74,14 @@ impl Refusal {
         matches!(self.reason, Some(BindingDenied | KeyUnusable | RequestDenied))
     }
 
+    /// Whether the connection was closed in good order before the service handled the call, so that the same call may be
+    /// made on another connection at once, whatever the retry policy
+    /// (<https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries>). The service itself never
+    /// answers CANCELLED.
+    pub(crate) fn is_unhandled(&self) -> bool {
+        self.code == Code::Cancelled && self.reason.is_none()
+    }
+
     /// Whether nobody said no, and the same call may succeed later: an outage, a limit, a deadline.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use leasehold_client::api::v1::{ErrorReason, LeaseState, WatchAction, WatchMode};
 use leasehold_client::{
-    Client, ClientError, EncryptionContext, KeyLength, LeaseStream, PlaintextKey, Refusal, RetryPolicy,
-    Settings, TenantId, TimeSource, WrappedKey,
+    Client, ClientError, EncryptionContext, KeyLength, LeaseStream, Moment, PlaintextKey, Refusal,
+    RetryPolicy, Settings, TenantId, TimeSource, WrappedKey,
 };
 use leasehold_cloudsim::aws::edits::Edit;
 use leasehold_cloudsim::aws::scenario::Tenant;
@@ -62,7 +62,8 @@ impl<'a> Story<'a> {
         )?;
         let id: TenantId =
             tenant.name.parse().map_err(|e: leasehold_ids::IdError| Failure::from_error(&e))?;
-        let mut watch = client.leases().await?;
+        // On a connection of its own: the one that carries keys is closed when their lease ends.
+        let mut watch = sandbox.client(Settings::default())?.leases().await?;
         watch.watch(std::slice::from_ref(&id), WatchMode::Hold).await?;
         Ok(Self { sandbox, tenant, id, client, clock, watch, keys: Vec::new() })
     }
@@ -160,10 +161,16 @@ impl<'a> Story<'a> {
         let fault = control.inject(FaultSpec { matching: CallMatch::default(), effect, count: None });
         let began = self.clock.now();
         report.waiting("served from the cache until the bound");
-        let refused = self.until_refused().await?;
-        let took = self.clock.now().since(began);
+        let (refused, served) = self.until_refused().await?;
         let lapsed = refused.reason() == Some(ErrorReason::LeaseLapsed) && !refused.is_denial();
-        report.timed("outage to UNAVAILABLE, never DENIED", &named(Some(&refused)), lapsed, took, BOUND)?;
+        report.step("after the bound", &named(Some(&refused)), lapsed)?;
+        report.timed(
+            "start of the outage to last key served",
+            "served",
+            lapsed,
+            served.since(began),
+            BOUND,
+        )?;
         let told = self.told(LeaseState::Lapsed).await;
         report.step("the watcher", if told { "told LAPSED" } else { "not told" }, told)?;
         control.clear_fault(fault)?;
@@ -183,22 +190,26 @@ impl<'a> Story<'a> {
         &mut self,
         report: &mut Report,
         what: &'static str,
-        edited: leasehold_clock::Moment,
+        edited: Moment,
     ) -> Result<(), Failure> {
         report.waiting("served from the cache until the next proof");
-        let refused = self.until_refused().await?;
+        let (refused, _) = self.until_refused().await?;
         let took = self.clock.now().since(edited);
         report.timed(what, &named(Some(&refused)), refused.is_denial(), took, BOUND)?;
         let told = self.told(LeaseState::Denied).await;
         report.step("the watcher", if told { "told DENIED, and wiped its copies" } else { "not told" }, told)
     }
 
-    async fn until_refused(&mut self) -> Result<Refusal, Failure> {
-        let deadline = self.clock.now() + PATIENCE;
+    /// The first refusal, and when the last read before it was asked for.
+    async fn until_refused(&mut self) -> Result<(Refusal, Moment), Failure> {
+        let mut served = self.clock.now();
+        let deadline = served + PATIENCE;
         while self.clock.now() < deadline {
+            let asked = self.clock.now();
             if let Some(refused) = refusal(self.read().await) {
-                return Ok(refused);
+                return Ok((refused, served));
             }
+            served = asked;
             self.clock.sleep(PACE).await;
         }
         Err(Failure::new("the key is still served, long after the bound"))
