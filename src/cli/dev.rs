@@ -85,25 +85,29 @@ fn text(sandbox: &Sandbox) -> String {
         simulator.endpoints().control.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let audit = audit.display();
     let role = scenario.tenants.first().map(|tenant| tenant.role.to_string()).unwrap_or_default();
+    let bin = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.display().to_string()));
+    let bin = bin.unwrap_or_default();
     format!(
         r#"Leasehold is ready at {endpoint}, with a simulated cloud and the tenants acme and globex. Ctrl-C ends it.
-The simulated cloud's control interface is at {control}; decisions are recorded in {audit}.
+Decisions are recorded in {audit}.
+
+In another terminal, first say where everything is:
+  export PATH="{bin}:$PATH" LEASEHOLD_ADDR={endpoint} LEASEHOLD_CLOUDSIM={control}
 
 Wrap a new key, and unwrap it again:
-  leasehold --json key generate acme --context branch=main --addr {endpoint} | tee key.json
-  leasehold key unwrap acme "$(jq -r .wrapped_key key.json)" --context branch=main --reveal --addr {endpoint}
+  wrapped=$(leasehold key generate acme --context branch=main)
+  leasehold key unwrap acme "$wrapped" --context branch=main --reveal
 
 The same with grpcurl:
-  grpcurl -plaintext -d '{{"tenant":"tenants/acme","encryption_context":{{"branch":"main"}}}}' \
-    {address} leasehold.v1.KeyService/GenerateDataKey
-  grpcurl -plaintext -d "{{\"tenant\":\"tenants/acme\",\"wrapped_key\":\"$(jq -r .wrapped_key key.json)\",\"encryption_context\":{{\"branch\":\"main\"}}}}" \
+  grpcurl -plaintext -d '{{"tenant":"tenants/acme","wrapped_key":"'"$wrapped"'","encryption_context":{{"branch":"main"}}}}' \
     {address} leasehold.v1.KeyService/UnwrapKey
 
-Watch the leases in another terminal:
-  leasehold leases watch acme --hold --addr {endpoint}
+Be acme's administrator: take Leasehold out of the role's trust policy, and watch the refusal come within the bound:
+  leasehold cloudsim trust deny --role {role}
+  leasehold leases watch acme --hold
 
-Be acme's administrator: take Leasehold out, see the refusal within the tenant's bound, and let it in again:
-  leasehold cloudsim trust deny --role {role} --control {control}
-  leasehold cloudsim trust restore --role {role} --control {control}"#
+Let it in again, and watch service resume by itself:
+  leasehold cloudsim trust restore --role {role}
+  leasehold leases watch acme --hold"#
     )
 }

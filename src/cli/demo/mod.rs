@@ -56,6 +56,8 @@ async fn tell(cloud: Cloud, args: &DemoArgs, output: Output) -> Result<usize, Fa
         .note("Leasehold on a simulated AWS: real sockets, the real AWS SDK, a revocation bound of 15 s.\n");
     let sandbox = Sandbox::start(&setup).await?;
     let mut report = Report::new(output, "aws");
+    report
+        .act("Leasehold on a simulated AWS: real sockets, the real AWS SDK, a revocation bound of 15 s.")?;
     let told = Story::begin(&sandbox, &mut report).await?.tell(&mut report).await;
     sandbox.end().await;
     told?;

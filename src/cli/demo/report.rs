@@ -35,8 +35,8 @@ impl Report {
     }
 
     /// A new act of the story begins.
-    pub(super) fn act(&self, title: &str) {
-        self.output.note(&format!("\n{title}"));
+    pub(super) fn act(&self, title: &str) -> Result<(), Failure> {
+        if self.output.is_json() { Ok(()) } else { self.output.line(&format!("\n{title}")) }
     }
 
     /// Something is under way that takes a while.

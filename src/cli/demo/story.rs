@@ -50,8 +50,9 @@ impl<'a> Story<'a> {
         // Every refusal is to be seen, so nothing is tried again behind the engine's back.
         let client = sandbox.client(Settings { retry: RetryPolicy::never(), ..Settings::default() })?;
         let clock = Arc::clone(client.clock());
-        report
-            .act("The tenant hands over a key ARN and a role that trusts us with the external id we issued.");
+        report.act(
+            "The tenant hands over a key ARN and a role that trusts us with the external id we issued.",
+        )?;
         let began = clock.now();
         sandbox.onboard(tenant, BOUND).await?;
         let took = clock.now().since(began);
@@ -69,18 +70,18 @@ impl<'a> Story<'a> {
     }
 
     pub(super) async fn tell(mut self, report: &mut Report) -> Result<(), Failure> {
-        report.act("The engine makes and wraps keys, and reads them back.");
+        report.act("The engine makes and wraps keys, and reads them back.")?;
         self.make_keys(report).await?;
         self.read_keys(report).await?;
         report.act(
             "The tenant removes us from the role's trust policy. The session that we have is still valid.",
-        );
+        )?;
         self.revoke_trust(report).await?;
-        report.act("The tenant denies the role in the key policy instead.");
+        report.act("The tenant denies the role in the key policy instead.")?;
         self.deny_key(report).await?;
-        report.act("The tenant forbids one encryption context: branch=secret.");
+        report.act("The tenant forbids one encryption context: branch=secret.")?;
         self.deny_context(report).await?;
-        report.act("The cloud has an outage. Nobody said no.");
+        report.act("The cloud has an outage. Nobody said no.")?;
         self.outage(report).await
     }
 
