@@ -1,5 +1,7 @@
 //! The cache in front of a service that does as it is told, over a Unix socket.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -201,11 +201,47 @@ mod tests {
         assert_eq!(new_binding(odd).unwrap_err().field(), "binding.hierarchy");
     }
 
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![any::<String>(), "arn:aws:[a-z]{3}::[0-9]{1,12}:[a-z/]{1,20}", Just(String::new())]
+    }
+
+    fn pairs() -> impl Strategy<Value = HashMap<String, String>> {
+        proptest::collection::hash_map(texts(), texts(), 0..4)
+    }
+
+    fn settings() -> impl Strategy<Value = v1::AwsBinding> {
+        let hop = (texts(), texts()).prop_map(|(role_arn, external_id)| v1::AwsHop { role_arn, external_id });
+        let lists = (proptest::collection::vec(hop, 0..3), proptest::collection::vec(texts(), 0..3));
+        (texts(), texts(), lists, pairs(), texts()).prop_map(|(key, role, (chain, keys), tags, source)| {
+            v1::AwsBinding {
+                kms_key_arn: key,
+                role_arn: role,
+                chain,
+                session_tags: tags,
+                transitive_tag_keys: keys,
+                source_identity: source,
+            }
+        })
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_panic_the_conversion(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            if let Ok(binding) = <v1::Binding as prost::Message>::decode(&bytes[..]) {
-                let _ = new_binding(binding);
+        fn every_message_gives_a_value_or_names_a_field(
+            cloud in proptest::option::of(settings()),
+            canary_context in pairs(),
+            hierarchy in prop_oneof![0..3i32, any::<i32>()],
+        ) {
+            let cloud = cloud.map(v1::binding::Cloud::Aws);
+            let binding = v1::Binding { cloud, canary_context, hierarchy, ..Default::default() };
+            if let Err(error) = new_binding(binding) {
+                prop_assert!(error.field().starts_with("binding."));
+            }
+        }
+
+        #[test]
+        fn settings_survive_the_way_there_and_back(aws in settings()) {
+            if let Ok((_, key, settings)) = aws_settings(aws.clone()) {
+                prop_assert_eq!(aws_from_settings(&key, &settings.0), aws);
             }
         }
     }

@@ -204,11 +204,29 @@ mod tests {
         assert_eq!(terms_from_proto(v1::LeaseTerms::default()), Ok(LeaseTerms::default()));
     }
 
+    fn spans() -> impl Strategy<Value = Option<prost_types::Duration>> {
+        let any = (any::<i64>(), any::<i32>());
+        let near = (-2i64..100_000, -1i32..1_000_000_001);
+        let span =
+            prop_oneof![any, near].prop_map(|(seconds, nanos)| prost_types::Duration { seconds, nanos });
+        proptest::option::of(span)
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_panic_the_conversion(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            if let Ok(tenant) = <v1::Tenant as prost::Message>::decode(&bytes[..]) {
-                let _ = tenant_patch(tenant, None);
+        fn every_message_gives_a_value_or_names_a_field(
+            display_name in any::<String>(),
+            revocation_bound in spans(),
+            idle_after in spans(),
+            entry_max_age in spans(),
+            cache in any::<i32>(),
+            paths in proptest::option::of(proptest::collection::vec(any::<String>(), 0..3)),
+        ) {
+            let terms = v1::LeaseTerms { revocation_bound, idle_after, entry_max_age, cache };
+            let tenant = v1::Tenant { display_name, lease_terms: Some(terms), ..Default::default() };
+            let mask = paths.map(|paths| prost_types::FieldMask { paths });
+            if let Err(error) = tenant_patch(tenant, mask.as_ref()) {
+                prop_assert!(error.field().starts_with("tenant.") || error.field() == "update_mask");
             }
         }
     }
