@@ -36,18 +36,25 @@ pub(crate) struct Directory {
 }
 
 struct Snapshot {
-    tenant: Arc<Tenant>,
-    read_at: Moment,
+    known: Known,
     /// From when on the registry is asked before this is used.
     ask_at: Moment,
     /// Whether a change was announced since it was read.
     outdated: bool,
 }
 
+/// A tenant's record, and when it was read.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) tenant: Arc<Tenant>,
+    /// When its reading began: it says nothing of what came later.
+    pub(crate) read_at: Moment,
+}
+
 /// What is held of a tenant.
 enum Lookup {
-    Fresh(Arc<Tenant>),
-    Stale(Arc<Tenant>, Moment),
+    Fresh(Known),
+    Stale(Known),
     Absent,
 }
 
@@ -81,23 +88,39 @@ impl Directory {
 
     /// The tenant as it is now; while the registry does not answer, as it was at most `registry_staleness` ago.
     pub(crate) async fn tenant(&self, id: &TenantId) -> Result<Arc<Tenant>, ServiceError> {
-        let (stale, read_at) = match self.look_up(id) {
-            Lookup::Fresh(tenant) => return Ok(tenant),
-            Lookup::Stale(tenant, read_at) => (Some(tenant), read_at),
-            Lookup::Absent => (None, Moment::START),
+        self.known(id).await.map(|known| known.tenant)
+    }
+
+    /// As [`tenant`](Self::tenant), for those who go on relying on it: they must ask again before
+    /// [`is_too_old`](Self::is_too_old).
+    pub(crate) async fn known(&self, id: &TenantId) -> Result<Known, ServiceError> {
+        let stale = match self.look_up(id) {
+            Lookup::Fresh(known) => return Ok(known),
+            Lookup::Stale(known) => Some(known),
+            Lookup::Absent => None,
         };
-        match (self.read(id).await, stale) {
-            (Err(ServiceError::RegistryUnavailable), Some(tenant))
-                if self.clock.now().since(read_at) <= self.settings.registry_staleness =>
-            {
-                Ok(tenant)
-            }
+        match (self.ask(id).await, stale) {
+            (Err(ServiceError::RegistryUnavailable), Some(known)) if !self.is_too_old(&known) => Ok(known),
             (result, _) => result,
         }
     }
 
+    /// Whether a record was read longer ago than anything may be decided by it.
+    pub(crate) fn is_too_old(&self, known: &Known) -> bool {
+        self.clock.now().since(known.read_at) > self.settings.registry_staleness
+    }
+
+    /// When those who rely on records look again, although no change was announced.
+    pub(crate) fn next_recheck(&self) -> Moment {
+        self.clock.now() + self.settings.registry_recheck
+    }
+
     /// The tenant as the registry has it now.
     pub(crate) async fn read(&self, id: &TenantId) -> Result<Arc<Tenant>, ServiceError> {
+        self.ask(id).await.map(|known| known.tenant)
+    }
+
+    async fn ask(&self, id: &TenantId) -> Result<Known, ServiceError> {
         let changes = self.changes.load(Ordering::SeqCst);
         let started = self.clock.now();
         match self.within_deadline(self.registry.tenant(id)).await {
@@ -177,27 +200,28 @@ impl Directory {
         let now = self.clock.now();
         let mut held = self.held();
         let Some(snapshot) = held.get_mut(id) else { return Lookup::Absent };
-        let usable = now.since(snapshot.read_at) <= self.settings.registry_staleness;
+        let usable = !self.is_too_old(&snapshot.known);
         if usable && now < snapshot.ask_at {
-            return Lookup::Fresh(Arc::clone(&snapshot.tenant));
+            return Lookup::Fresh(snapshot.known.clone());
         }
         if usable && !snapshot.outdated {
             // A routine recheck: one request asks, and the others go on with what is held.
             snapshot.ask_at = now + ASK_AGAIN;
         }
-        Lookup::Stale(Arc::clone(&snapshot.tenant), snapshot.read_at)
+        Lookup::Stale(snapshot.known.clone())
     }
 
     /// Holds `tenant`, read from `started` on when `changes` had been announced, unless something newer is held; returns
     /// what is held then.
-    fn adopt(&self, tenant: &Arc<Tenant>, started: Moment, changes: u64) -> Arc<Tenant> {
+    fn adopt(&self, tenant: &Arc<Tenant>, started: Moment, changes: u64) -> Known {
+        let read = Known { tenant: Arc::clone(tenant), read_at: started };
         let news = {
             let mut held = self.held();
-            let known = held.get(&tenant.id).map(|snapshot| &snapshot.tenant);
-            if let Some(newer) = known.filter(|known| known.revision > tenant.revision) {
-                return Arc::clone(newer);
+            let known = held.get(&tenant.id).map(|snapshot| &snapshot.known);
+            if let Some(newer) = known.filter(|known| known.tenant.revision > tenant.revision) {
+                return newer.clone();
             }
-            let known = known.map(|known| known.revision);
+            let known = known.map(|known| known.tenant.revision);
             if known.is_none() && held.len() >= self.settings.tenants_held {
                 // Any one will do: a hash map's order is as good as random, and nothing but a read is lost.
                 let evicted = held.keys().next().cloned();
@@ -205,14 +229,13 @@ impl Directory {
             }
             let outdated = self.changes.load(Ordering::SeqCst) != changes;
             let ask_at = if outdated { Moment::START } else { started + self.settings.registry_recheck };
-            let snapshot = Snapshot { tenant: Arc::clone(tenant), read_at: started, ask_at, outdated };
-            held.insert(tenant.id.clone(), snapshot);
+            held.insert(tenant.id.clone(), Snapshot { known: read.clone(), ask_at, outdated });
             known != Some(tenant.revision)
         };
         if news {
             self.apply(tenant);
         }
-        Arc::clone(tenant)
+        read
     }
 
     /// Lets live leases follow the record. Whatever is to be wiped is wiped when this returns.
@@ -250,7 +273,7 @@ impl Directory {
     fn forget(&self, id: &TenantId) {
         let Some(snapshot) = self.held().remove(id) else { return };
         tracing::warn!(tenant = %id, "the registry no longer has a tenant that it had");
-        self.apply(&Tenant { deleted: Some(self.clock.wall()), ..Tenant::clone(&snapshot.tenant) });
+        self.apply(&Tenant { deleted: Some(self.clock.wall()), ..Tenant::clone(&snapshot.known.tenant) });
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<TenantId, Snapshot>> {

@@ -1,86 +1,33 @@
 //! `WatchLeases` without its transport.
 
+mod message;
+mod watched;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures::future::BoxFuture;
 use leasehold_authz::Operation;
-use leasehold_ids::{BindingId, BindingName, TenantId};
-use leasehold_lease::{HoldGuard, LeaseEvent, LeaseState, LeaseView};
-use leasehold_tenant::{Change, Tenant};
+use leasehold_clock::Moment;
+use leasehold_ids::TenantId;
+use leasehold_lease::LeaseEvent;
+use leasehold_tenant::Change;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::directory::subjects;
+pub use self::message::{
+    Acknowledgement, LeaseStatus, MAX_WATCHED, WatchAction, WatchMessage, WatchMode, WatchUpdate,
+};
+use self::watched::Watched;
+use crate::directory::Known;
 use crate::{Caller, Service, ServiceError};
 
-/// Most tenants of one watch, and most subscriptions and acknowledgements of one message: an answer names every lease of
-/// every tenant, and 1,000 of them stay below 200 KiB.
-pub const MAX_WATCHED: usize = 1000;
-
-/// What a watcher wants of a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchMode {
-    /// To be told. Keeps no lease proving.
-    Observe,
-    /// To be told, and to keep the tenant's leases proving, because it holds keys itself.
-    Hold,
-    /// To be told no longer.
-    Forget,
-}
-
-/// What a watcher did when it was told that a lease ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchAction {
-    /// Wiped every copy of every key of the binding.
-    Wiped,
-    /// Stopped the compute that used the keys.
-    ComputeStopped,
-}
-
-/// A watcher's word that it acted; recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acknowledgement {
-    /// The binding whose lease ended. Its tenant must be watched.
-    pub binding: BindingName,
-    /// Which life of the lease, as the watcher was told.
-    pub epoch: u64,
-    /// What it did.
-    pub action: WatchAction,
-}
-
-/// One message of a watcher.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WatchMessage {
-    /// Grows with each message, from 1.
-    pub sequence: u64,
-    /// What it wants from now on; of several for one tenant the last counts.
-    pub subscriptions: Vec<(TenantId, WatchMode)>,
-    /// What it did.
-    pub acknowledgements: Vec<Acknowledgement>,
-}
-
-/// One lease as it is now.
-#[derive(Debug, Clone)]
-pub struct LeaseStatus {
-    /// Whose lease.
-    pub binding: BindingName,
-    /// How it stands.
-    pub view: LeaseView,
-}
-
-/// One message to a watcher.
-#[derive(Debug, Clone)]
-pub struct WatchUpdate {
-    /// The newest sequence number received. TTLs count from when the watcher *sent* that message, which is never later
-    /// than now, so that the time on the way never lengthens a lease.
-    pub sequence: u64,
-    /// In an answer every lease of every tenant watched; unasked those that changed.
-    pub leases: Vec<LeaseStatus>,
-}
-
 /// One watcher. The transport hands every message to [`receive`](Self::receive), sends what that returns, and in between
-/// waits for [`changed`](Self::changed), whose future it may drop at any time. Dropping the watch ends its holds.
+/// waits for [`changed`](Self::changed), whose future it may drop at any time. Dropping the watch ends its holds, and so
+/// does an error.
+///
+/// A watch relies on records no longer than a request does: while the registry does not answer, TTLs are renewed and
+/// leases held for `registry_staleness`, and then the watch ends with [`ServiceError::RegistryUnavailable`].
 pub struct Watch {
     service: Service,
     caller: Caller,
@@ -89,14 +36,14 @@ pub struct Watch {
     adopted: broadcast::Receiver<Change>,
     /// Tenants whose record may have changed and was not looked at yet.
     unsettled: BTreeSet<TenantId>,
+    /// The record that is being looked at. Kept here so that whatever else happens meanwhile does not begin it anew.
+    looking: Option<BoxFuture<'static, (TenantId, Result<Known, ServiceError>)>>,
+    /// When all records are looked at again.
+    recheck_at: Moment,
     sequence: u64,
+    /// Why the watch is over, if it is.
+    ended: Option<ServiceError>,
     _permit: OwnedSemaphorePermit,
-}
-
-struct Watched {
-    tenant: Arc<Tenant>,
-    mode: WatchMode,
-    holds: BTreeMap<BindingId, HoldGuard>,
 }
 
 impl Service {
@@ -117,7 +64,10 @@ impl Service {
             events: self.inner.leases.events(),
             adopted: self.inner.directory.adopted(),
             unsettled: BTreeSet::new(),
+            looking: None,
+            recheck_at: self.inner.directory.next_recheck(),
             sequence: 0,
+            ended: None,
             _permit: permit,
         })
     }
@@ -129,49 +79,56 @@ impl Watch {
     /// # Errors
     /// [`ServiceError::PermissionDenied`] for a tenant outside of the caller's rules, existing or not;
     /// [`ServiceError::UnknownTenant`]; [`ServiceError::InvalidArgument`]; [`ServiceError::OverLimit`];
-    /// [`ServiceError::AuditUnavailable`].
+    /// [`ServiceError::RegistryUnavailable`]; [`ServiceError::AuditUnavailable`].
     pub async fn receive(&mut self, message: WatchMessage) -> Result<WatchUpdate, ServiceError> {
-        self.check(&message)?;
-        for (tenant, mode) in message.subscriptions {
-            match mode {
-                WatchMode::Forget => drop(self.watched.remove(&tenant)),
-                WatchMode::Observe | WatchMode::Hold => self.subscribe(tenant, mode).await?,
-            }
+        self.go_on()?;
+        if let Err(error) = self.check(&message) {
+            return Err(self.refuse(error, None).await);
         }
-        for acknowledgement in &message.acknowledgements {
-            self.acknowledge(acknowledgement).await?;
+        let sequence = message.sequence;
+        // What is refused here is recorded where it is decided.
+        self.obey(message).await.map_err(|error| self.end(error))?;
+        if let Err((id, error)) = self.refresh().await {
+            return Err(self.refuse(error, Some(&id)).await);
         }
-        self.sequence = message.sequence;
-        // A hold that could not be had, because the record had just changed, may be had now.
-        self.watched.values_mut().for_each(|watched| watched.hold(&self.service));
-        let leases = self.watched.values().flat_map(|watched| watched.statuses(&self.service));
-        Ok(WatchUpdate { sequence: self.sequence, leases: leases.collect() })
+        self.sequence = sequence;
+        Ok(WatchUpdate { sequence, leases: self.statuses() })
     }
 
-    /// Waits for a change that the watcher is to be told of. Dropping the future loses nothing.
+    /// Waits for a change that the watcher is to be told of. Dropping the future loses nothing. After an error the watch is
+    /// over.
     ///
     /// # Errors
-    /// [`ServiceError::RegistryUnavailable`] if a tenant's record changed and cannot be had;
+    /// [`ServiceError::RegistryUnavailable`] if a tenant's record is too old and cannot be had;
     /// [`ServiceError::UnknownTenant`].
     pub async fn changed(&mut self) -> Result<WatchUpdate, ServiceError> {
+        self.go_on()?;
         loop {
-            let mut leases = self.settle().await?;
-            if leases.is_empty() {
-                leases = tokio::select! {
-                    biased;
-                    event = self.events.recv() => self.told(event),
-                    change = self.adopted.recv() => {
-                        self.unsettle(change);
-                        Vec::new()
+            self.look();
+            // What ends a lease goes before everything else: no reading of a record may hold it up.
+            let leases = tokio::select! {
+                biased;
+                event = self.events.recv() => self.told(event),
+                change = self.adopted.recv() => self.unsettle(change),
+                (id, known) = looked(&mut self.looking) => {
+                    self.looking = None;
+                    match known {
+                        Ok(known) => self.follow(&id, known),
+                        Err(error) => return Err(self.refuse(error, Some(&id)).await),
                     }
-                };
-            }
+                }
+                () = self.service.inner.clock.sleep_until(self.recheck_at) => self.unsettle(Ok(Change::Unknown)),
+            };
             if !leases.is_empty() {
                 return Ok(WatchUpdate { sequence: self.sequence, leases });
             }
         }
     }
+}
 
+// === Messages ===
+
+impl Watch {
     fn check(&self, message: &WatchMessage) -> Result<(), ServiceError> {
         let over = |field, count| {
             (count > MAX_WATCHED).then(|| ServiceError::invalid(field, "has more than 1,000 items"))
@@ -184,20 +141,37 @@ impl Watch {
         error.map_or(Ok(()), Err)
     }
 
+    async fn obey(&mut self, message: WatchMessage) -> Result<(), ServiceError> {
+        for (tenant, mode) in message.subscriptions {
+            match mode {
+                WatchMode::Forget => drop(self.watched.remove(&tenant)),
+                WatchMode::Observe | WatchMode::Hold => self.subscribe(tenant, mode).await?,
+            }
+        }
+        for acknowledgement in &message.acknowledgements {
+            self.acknowledge(acknowledgement).await?;
+        }
+        Ok(())
+    }
+
     async fn subscribe(&mut self, id: TenantId, mode: WatchMode) -> Result<(), ServiceError> {
         if self.watched.get(&id).is_some_and(|watched| watched.mode == mode) {
             return Ok(());
         }
         let decision = self.service.admit(&self.caller, Operation::WatchLeases, Some(&id)).await?;
         let full = self.watched.len() >= MAX_WATCHED && !self.watched.contains_key(&id);
-        let tenant = match full {
+        let known = match full {
             true => Err(ServiceError::OverLimit("tenants of one stream of WatchLeases")),
-            false => self.service.inner.directory.tenant(&id).await,
+            false => self.service.inner.directory.known(&id).await,
         };
-        let tenant = decision.conclude(tenant).await?;
-        let mut watched = Watched { tenant, mode, holds: BTreeMap::new() };
-        watched.hold(&self.service);
-        self.watched.insert(id, watched);
+        let known = decision.conclude(known).await?;
+        match self.watched.get_mut(&id) {
+            Some(watched) => watched.change_to(known, mode),
+            None => {
+                let leases = self.service.inner.leases.clone();
+                self.watched.insert(id, Watched::new(known, mode, leases));
+            }
+        }
         Ok(())
     }
 
@@ -210,102 +184,113 @@ impl Watch {
             WatchAction::ComputeStopped => "compute_stopped",
         };
         decision.acknowledging(binding.binding(), *epoch, action);
-        let known = self.watched.contains_key(binding.tenant());
-        let invalid = || ServiceError::invalid("acknowledgements", "must be about tenants that are watched");
-        decision.conclude(known.then_some(()).ok_or_else(invalid)).await
+        let invalid = |what| Err(ServiceError::invalid("acknowledgements", what));
+        match self.watched.get(binding.tenant()) {
+            None => decision.conclude(invalid("must be about tenants that are watched")).await,
+            Some(watched) if !watched.was_told(binding.binding(), *epoch) => {
+                decision.refuse(ServiceError::invalid("acknowledgements", "name an epoch never told")).await;
+                Ok(())
+            }
+            Some(_) => decision.conclude(Ok(())).await,
+        }
     }
 
+    /// Reads again what is too old for TTLs to be renewed by it. Whoever waits for changes in between has none of it.
+    async fn refresh(&mut self) -> Result<(), (TenantId, ServiceError)> {
+        let directory = Arc::clone(&self.service.inner.directory);
+        for (id, watched) in &mut self.watched {
+            if directory.is_too_old(&watched.known) {
+                watched.known = directory.known(id).await.map_err(|error| (id.clone(), error))?;
+            }
+            // A hold that could not be had, because the record had just changed, may be had now.
+            watched.hold();
+        }
+        Ok(())
+    }
+}
+
+// === Changes ===
+
+impl Watch {
     /// What an event of the leases means to this watcher.
-    fn told(&self, event: Result<LeaseEvent, RecvError>) -> Vec<LeaseStatus> {
-        let leases = &self.service.inner.leases;
+    fn told(&mut self, event: Result<LeaseEvent, RecvError>) -> Vec<LeaseStatus> {
         match event {
-            Ok(event) if event.state == LeaseState::Proving => Vec::new(),
-            Ok(event) if !self.watched.contains_key(event.binding.tenant()) => Vec::new(),
             Ok(event) => {
-                let view = leases.view(&event.binding);
-                // What has ended must be told even if a new life has begun since.
-                let view = if view.state == event.state { view } else { ended(event.state) };
-                vec![LeaseStatus { binding: event.binding, view }]
+                let watched = self.watched.get_mut(event.binding.tenant());
+                watched.and_then(|watched| watched.learn(event)).into_iter().collect()
             }
-            Err(RecvError::Lagged(_)) => {
-                self.watched.values().flat_map(|watched| watched.statuses(&self.service)).collect()
-            }
+            // Nobody knows what was missed. The epochs tell which lives are over.
+            Err(RecvError::Lagged(_)) => self.statuses(),
             Err(RecvError::Closed) => Vec::new(),
         }
     }
 
-    fn unsettle(&mut self, change: Result<Change, RecvError>) {
+    fn statuses(&mut self) -> Vec<LeaseStatus> {
+        self.watched.values_mut().flat_map(Watched::statuses).collect()
+    }
+
+    /// Notes whose record must be looked at; tells nothing yet.
+    fn unsettle(&mut self, change: Result<Change, RecvError>) -> Vec<LeaseStatus> {
         match change {
             Ok(Change::Tenant(id)) if self.watched.contains_key(&id) => drop(self.unsettled.insert(id)),
             Ok(Change::Tenant(_)) => {}
-            Ok(Change::Unknown) | Err(_) => self.unsettled.extend(self.watched.keys().cloned()),
-        }
-    }
-
-    /// Follows one changed record at a time, and says what to tell of it.
-    async fn settle(&mut self) -> Result<Vec<LeaseStatus>, ServiceError> {
-        while let Some(id) = self.unsettled.first().cloned() {
-            let tenant = self.service.inner.directory.tenant(&id).await?;
-            self.unsettled.remove(&id);
-            let Some(watched) = self.watched.get_mut(&id) else { continue };
-            let before = std::mem::replace(&mut watched.tenant, tenant);
-            watched.hold(&self.service);
-            let mut leases = watched.statuses(&self.service);
-            leases.extend(gone(&before, &watched.tenant));
-            if !leases.is_empty() {
-                return Ok(leases);
+            Ok(Change::Unknown) | Err(_) => {
+                self.unsettled.extend(self.watched.keys().cloned());
+                self.recheck_at = self.service.inner.directory.next_recheck();
             }
         }
-        Ok(Vec::new())
+        Vec::new()
     }
-}
 
-// === impl Watched ===
-
-impl Watched {
-    /// Holds what is to be held: every binding that unwraps, in HOLD mode.
-    fn hold(&mut self, service: &Service) {
-        self.holds.retain(|id, _| self.tenant.bindings.get(id).is_some_and(|b| b.state.unwraps()));
-        if self.mode != WatchMode::Hold {
+    /// Begins to look at the next record, unless one is being looked at.
+    fn look(&mut self) {
+        if self.looking.is_some() {
             return;
         }
-        for subject in subjects(&self.tenant) {
-            let id = subject.name().binding();
-            if self.holds.contains_key(id) {
-                continue;
-            }
-            match service.inner.leases.hold(&subject) {
-                Ok(guard) => drop(self.holds.insert(id.clone(), guard)),
-                // The record that we have is outdated; the newer one is on its way, or the next message tries again.
-                Err(error) => tracing::debug!(binding = %subject.name(), %error, "not held yet"),
-            }
+        if let Some(id) = self.unsettled.pop_first() {
+            let directory = Arc::clone(&self.service.inner.directory);
+            self.looking = Some(Box::pin(async move {
+                let known = directory.known(&id).await;
+                (id, known)
+            }));
         }
     }
 
-    fn statuses(&self, service: &Service) -> Vec<LeaseStatus> {
-        let unwrapping = self.tenant.bindings.values().filter(|binding| binding.state.unwraps());
-        let status = |name: &BindingName| LeaseStatus {
-            binding: name.clone(),
-            view: if self.tenant.is_served() {
-                service.inner.leases.view(name)
-            } else {
-                ended(LeaseState::Suspended)
-            },
-        };
-        unwrapping.map(|binding| status(&binding.name)).collect()
+    fn follow(&mut self, id: &TenantId, known: Known) -> Vec<LeaseStatus> {
+        self.watched.get_mut(id).map(|watched| watched.follow(known)).unwrap_or_default()
     }
 }
 
-/// Bindings that no longer unwrap.
-fn gone(before: &Tenant, after: &Tenant) -> Vec<LeaseStatus> {
-    let unwraps =
-        |tenant: &Tenant, id: &BindingId| tenant.bindings.get(id).is_some_and(|b| b.state.unwraps());
-    let gone = before.bindings.iter().filter(|(id, _)| unwraps(before, id) && !unwraps(after, id));
-    gone.map(|(_, binding)| LeaseStatus { binding: binding.name.clone(), view: ended(LeaseState::Suspended) })
-        .collect()
+// === The end ===
+
+impl Watch {
+    fn go_on(&self) -> Result<(), ServiceError> {
+        self.ended.clone().map_or(Ok(()), Err)
+    }
+
+    /// Ends the watch, and its holds with it.
+    fn end(&mut self, error: ServiceError) -> ServiceError {
+        self.watched.clear();
+        self.ended.insert(error).clone()
+    }
+
+    /// Ends the watch, and records why.
+    async fn refuse(&mut self, error: ServiceError, about: Option<&TenantId>) -> ServiceError {
+        let error = self.end(error);
+        match self.service.admit(&self.caller, Operation::WatchLeases, about).await {
+            Ok(decision) => decision.refuse(error).await,
+            // No rule allows the watch any more, and that is recorded.
+            Err(denied) => denied,
+        }
+    }
 }
 
-/// A lease that is not live, of which there is no more to say.
-fn ended(state: LeaseState) -> LeaseView {
-    LeaseView { state, ttl: Duration::ZERO, proof_age: None, epoch: None, denial: None, masked: false }
+/// The record that is being looked at, once it is there.
+async fn looked(
+    looking: &mut Option<BoxFuture<'static, (TenantId, Result<Known, ServiceError>)>>,
+) -> (TenantId, Result<Known, ServiceError>) {
+    match looking {
+        Some(looking) => looking.await,
+        None => std::future::pending().await,
+    }
 }

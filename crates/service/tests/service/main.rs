@@ -4,6 +4,7 @@
 mod audit;
 mod bindings;
 mod cloud;
+mod epochs;
 mod isolation;
 mod keys;
 mod registry;

@@ -1,9 +1,11 @@
 //! What is known of tenants while the registry changes, is silent, or does not answer.
 
+use leasehold_audit::Outcome;
 use leasehold_lease::LeaseState;
-use leasehold_service::ServiceError;
+use leasehold_service::{ServiceError, WatchMode};
 use leasehold_tenant::Tenant;
 
+use crate::watch::{main_is, message, next, told, watching};
 use crate::world::{World, context, root, seconds, tenant};
 
 fn suspend(tenant: Tenant) -> Tenant {
@@ -165,4 +167,58 @@ async fn p9_the_number_of_tenants_held_is_bounded_and_others_are_read_again() {
         world.wrap(id, &[7; 32]).await;
     }
     assert!(world.registry.calls() >= reads + 2, "two at least were not held");
+}
+
+#[tokio::test]
+async fn p1_hold_ends_with_the_refusals_when_the_registry_is_down_past_its_staleness() {
+    let world = World::with_acme().await;
+    let wrapped = world.wrap("acme", &[7; 32]).await;
+    let mut watch = watching(&world, WatchMode::Hold).await;
+    told(&world, &mut watch).await;
+    world.registry.go_down(true);
+    for minute in 1..15 {
+        world.clock.advance(seconds(60)).await;
+        assert!(next(&world, &mut watch).await.is_none(), "{minute}: it is held on");
+        world.unwrap("acme", &wrapped).await.unwrap();
+    }
+    world.clock.advance(seconds(61)).await;
+    assert!(matches!(world.unwrap("acme", &wrapped).await, Err(ServiceError::RegistryUnavailable)));
+    let skip = world.audit.records().len();
+    let error = watch.changed().await.unwrap_err();
+    assert!(matches!(error, ServiceError::RegistryUnavailable), "{error:?}");
+    let [record] = &world.audit.records()[skip..] else { panic!("one record") };
+    assert_eq!((record.outcome, &record.tenant), (Outcome::Failed, &Some(tenant("acme"))));
+    // The transport still has the watch; what it held is let go all the same.
+    world.clock.advance(seconds(15 * 60)).await;
+    assert_eq!(world.lease("acme", "main"), LeaseState::Idle);
+    let proofs = world.cloud.calls("assume");
+    world.clock.advance(seconds(3600)).await;
+    assert_eq!(world.cloud.calls("assume"), proofs, "and nothing is proven any more");
+    assert!(matches!(watch.receive(message(2, &[])).await, Err(ServiceError::RegistryUnavailable)));
+}
+
+#[tokio::test]
+async fn p1_no_ttl_is_renewed_by_a_record_that_is_too_old() {
+    for mode in [WatchMode::Observe, WatchMode::Hold] {
+        let world = World::with_acme().await;
+        world.wrap("acme", &[7; 32]).await;
+        let mut watch = watching(&world, mode).await;
+        world.registry.go_down(true);
+        world.clock.advance(seconds(15 * 60)).await;
+        assert!(watch.receive(message(2, &[])).await.is_ok());
+        world.clock.advance(seconds(1)).await;
+        let error = watch.receive(message(3, &[])).await.unwrap_err();
+        assert!(matches!(error, ServiceError::RegistryUnavailable), "{mode:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn p1_a_watch_follows_a_change_whose_announcement_got_lost_within_a_minute() {
+    let world = World::with_acme().await;
+    let mut watch = watching(&world, WatchMode::Hold).await;
+    told(&world, &mut watch).await;
+    world.registry.change_elsewhere("acme", false, suspend).await;
+    world.clock.advance(seconds(60)).await;
+    assert!(told(&world, &mut watch).await.contains(&main_is(LeaseState::Suspended)));
+    assert_eq!(world.lease("acme", "main"), LeaseState::Suspended);
 }

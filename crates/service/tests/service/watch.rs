@@ -11,19 +11,19 @@ use leasehold_tenant::RevocationBound;
 
 use crate::world::{ENGINE, NOBODY, World, caller, name, root, seconds, tenant};
 
-fn message(sequence: u64, of: &[(&str, WatchMode)]) -> WatchMessage {
+pub(crate) fn message(sequence: u64, of: &[(&str, WatchMode)]) -> WatchMessage {
     let subscriptions = of.iter().map(|(id, mode)| (tenant(id), *mode)).collect();
     WatchMessage { sequence, subscriptions, ..WatchMessage::default() }
 }
 
-async fn watching(world: &World, mode: WatchMode) -> Watch {
+pub(crate) async fn watching(world: &World, mode: WatchMode) -> Watch {
     let mut watch = world.service.watch(&caller(ENGINE)).await.unwrap();
     watch.receive(message(1, &[("acme", mode)])).await.unwrap();
     watch
 }
 
 /// The next unasked update, if there is one without time passing.
-async fn next(world: &World, watch: &mut Watch) -> Option<WatchUpdate> {
+pub(crate) async fn next(world: &World, watch: &mut Watch) -> Option<WatchUpdate> {
     tokio::select! {
         biased;
         update = watch.changed() => Some(update.unwrap()),
@@ -32,7 +32,7 @@ async fn next(world: &World, watch: &mut Watch) -> Option<WatchUpdate> {
 }
 
 /// Every state that the watcher is told of now, oldest first.
-async fn told(world: &World, watch: &mut Watch) -> Vec<(String, LeaseState)> {
+pub(crate) async fn told(world: &World, watch: &mut Watch) -> Vec<(String, LeaseState)> {
     let mut told = Vec::new();
     while let Some(update) = next(world, watch).await {
         told.extend(update.leases.iter().map(|l| (l.binding.binding().to_string(), l.view.state)));
@@ -40,7 +40,7 @@ async fn told(world: &World, watch: &mut Watch) -> Vec<(String, LeaseState)> {
     told
 }
 
-fn main_is(state: LeaseState) -> (String, LeaseState) {
+pub(crate) fn main_is(state: LeaseState) -> (String, LeaseState) {
     ("main".to_owned(), state)
 }
 
@@ -75,37 +75,41 @@ async fn p1_an_answer_renews_ttls_no_further_than_the_lease() {
 }
 
 #[tokio::test]
-async fn an_observer_keeps_no_lease_proving_and_is_told_idle() {
-    let world = World::with_acme().await;
-    world.wrap("acme", &[7; 32]).await;
-    let mut watch = watching(&world, WatchMode::Observe).await;
-    world.clock.advance(seconds(20 * 60)).await;
-    assert_eq!(told(&world, &mut watch).await.last(), Some(&main_is(LeaseState::Idle)));
-    let proofs = world.cloud.calls("assume");
-    watch.receive(message(2, &[])).await.unwrap();
-    world.clock.advance(seconds(20 * 60)).await;
-    assert_eq!(world.cloud.calls("assume"), proofs, "nor do its messages");
+async fn observe_never_keeps_a_lease_proving_and_hold_does() {
+    for (mode, kept) in [(WatchMode::Observe, false), (WatchMode::Hold, true)] {
+        let world = World::with_acme().await;
+        world.wrap("acme", &[7; 32]).await;
+        let mut watch = watching(&world, mode).await;
+        // Longer than `idle_after`; messages are no use of the lease.
+        for sequence in 2..22 {
+            world.clock.advance(seconds(60)).await;
+            watch.receive(message(sequence, &[])).await.unwrap();
+        }
+        let state = if kept { LeaseState::Live } else { LeaseState::Idle };
+        assert_eq!(world.lease("acme", "main"), state, "{mode:?}");
+        let told = told(&world, &mut watch).await;
+        assert_eq!(told.contains(&main_is(LeaseState::Idle)), !kept, "{mode:?}: {told:?}");
+        let proofs = world.cloud.calls("assume");
+        world.clock.advance(seconds(3600)).await;
+        assert_eq!(world.cloud.calls("assume") > proofs, kept, "{mode:?}");
+    }
 }
 
 #[tokio::test]
-async fn a_holder_keeps_the_lease_proving_until_it_forgets_or_goes_away() {
-    for goes_away in [true, false] {
+async fn hold_keeps_the_lease_proving_until_it_is_forgotten_or_observe_or_gone() {
+    for next in [Some(WatchMode::Forget), Some(WatchMode::Observe), None] {
         let world = World::with_acme().await;
         let mut watch = watching(&world, WatchMode::Hold).await;
         world.clock.advance(seconds(3600)).await;
         assert_eq!(world.lease("acme", "main"), LeaseState::Live, "without a single request");
-        let mut watch = if goes_away {
-            drop(watch);
-            None
-        } else {
-            watch.receive(message(2, &[("acme", WatchMode::Forget)])).await.unwrap();
-            Some(watch)
-        };
+        if let Some(mode) = next {
+            watch.receive(message(2, &[("acme", mode)])).await.unwrap();
+        }
+        let watch = next.map(|_| watch);
         world.clock.advance(seconds(3600)).await;
-        assert_eq!(world.lease("acme", "main"), LeaseState::Idle);
-        if let Some(watch) = &mut watch {
-            let answer = watch.receive(message(3, &[])).await.unwrap();
-            assert!(answer.leases.is_empty());
+        assert_eq!(world.lease("acme", "main"), LeaseState::Idle, "{next:?}");
+        if let Some(mut watch) = watch.filter(|_| next == Some(WatchMode::Forget)) {
+            assert!(watch.receive(message(3, &[])).await.unwrap().leases.is_empty());
         }
     }
 }
@@ -216,7 +220,7 @@ async fn p7_subscriptions_and_acknowledgements_are_recorded() {
     let skip = world.audit.records().len();
     let mut watch = watching(&world, WatchMode::Hold).await;
     let acknowledgement =
-        Acknowledgement { binding: name("acme", "main"), epoch: 5, action: WatchAction::ComputeStopped };
+        Acknowledgement { binding: name("acme", "main"), epoch: 0, action: WatchAction::ComputeStopped };
     let acknowledge = |sequence| WatchMessage {
         sequence,
         acknowledgements: vec![acknowledgement.clone()],
@@ -230,7 +234,7 @@ async fn p7_subscriptions_and_acknowledgements_are_recorded() {
     assert_eq!(acknowledged.acknowledged.as_deref(), Some("compute_stopped"));
     assert_eq!(
         (acknowledged.lease_epoch, acknowledged.binding.as_ref().unwrap().as_str()),
-        (Some(5), "main")
+        (Some(0), "main")
     );
 
     watch.receive(message(3, &[("acme", WatchMode::Observe)])).await.unwrap();
@@ -242,17 +246,32 @@ async fn p7_subscriptions_and_acknowledgements_are_recorded() {
 }
 
 #[tokio::test]
-async fn malformed_messages_are_refused() {
+async fn p7_a_malformed_message_ends_the_watch_and_is_recorded() {
     let world = World::with_acme().await;
-    let mut watch = watching(&world, WatchMode::Observe).await;
-    for sequence in [0, 1] {
-        let error = watch.receive(message(sequence, &[])).await.unwrap_err();
-        assert!(matches!(error, ServiceError::InvalidArgument { field: "sequence", .. }), "{error:?}");
-    }
-    let stranger = Acknowledgement { binding: name("acme-2", "main"), epoch: 1, action: WatchAction::Wiped };
+    let stranger = Acknowledgement { binding: name("acme-2", "main"), epoch: 0, action: WatchAction::Wiped };
     let unasked = WatchMessage { sequence: 2, acknowledgements: vec![stranger], ..WatchMessage::default() };
-    let error = watch.receive(unasked).await.unwrap_err();
-    assert!(matches!(error, ServiceError::InvalidArgument { field: "acknowledgements", .. }), "{error:?}");
+    let many = WatchMessage {
+        sequence: 2,
+        subscriptions: vec![(tenant("acme"), WatchMode::Observe); MAX_WATCHED + 1],
+        ..WatchMessage::default()
+    };
+    let cases = [
+        (message(0, &[]), "sequence"),
+        (message(1, &[]), "sequence"),
+        (unasked, "acknowledgements"),
+        (many, "subscriptions"),
+    ];
+    for (malformed, wrong) in cases {
+        let mut watch = watching(&world, WatchMode::Hold).await;
+        let skip = world.audit.records().len();
+        let error = watch.receive(malformed).await.unwrap_err();
+        assert!(matches!(error, ServiceError::InvalidArgument { field, .. } if field == wrong), "{error:?}");
+        let refused = ("WatchLeases".to_owned(), Outcome::Refused, Some("INVALID_FIELD".to_owned()));
+        assert_eq!(world.outcomes(skip), [refused]);
+        for again in [watch.receive(message(9, &[])).await, watch.changed().await] {
+            assert_eq!(again.unwrap_err().reason(), "INVALID_FIELD", "the watch is over");
+        }
+    }
 }
 
 #[tokio::test]
