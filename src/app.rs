@@ -79,6 +79,7 @@ impl App {
         let arena = arena(&config.memory)?;
         let audit = sink(&config.audit, &clock)?;
         let providers = providers::build(config.providers, &arena, &clock).await?;
+        let providers = providers::with_sentinels(providers, config.sentinels, &config.deployment, &clock)?;
         let mut settings = leasehold_lease::Settings::default();
         settings.proofs_per_second = config.lease.proofs_per_second;
         settings.cache_bytes = config.lease.cache_bytes;
@@ -213,6 +214,12 @@ async fn routes(
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(leasehold_api::FILE_DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // What errors carry, so that tools can print it.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            // Each version of reflection tells of both.
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+            .include_reflection_service(false)
     };
     let routes = Routes::new(keys)
         .add_service(tenants)

@@ -12,8 +12,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use leasehold_authz::{IdentityPattern, Rule, Rules};
-use leasehold_ids::DeploymentId;
+use leasehold_envelope::KeyId;
+use leasehold_ids::{DeploymentId, ProviderKind};
 use leasehold_provider_aws::AwsConfig;
+use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
 pub use load::{ConfigError, load};
@@ -52,6 +54,24 @@ pub struct Config {
     /// The clouds.
     #[serde(default)]
     pub providers: Providers,
+    /// Bindings of the operator's own that tell a tenant's denial from a failure of our own identity. Default: none, and
+    /// every denial is a tenant's. At most one per cloud; of two the later one counts.
+    #[serde(default)]
+    pub sentinels: Vec<Sentinel>,
+}
+
+/// A sentinel: a role (or the like) of the operator's own that nobody else ever takes us out of. When becoming it is
+/// denied as well, a tenant's denial is our own identity's fault, and leases run out instead of being wiped. Its external
+/// id is printed at the start.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sentinel {
+    /// Which cloud: `aws`.
+    pub provider: ProviderKind,
+    /// A key of the operator's own. It is never used, only named.
+    pub key: KeyId,
+    /// How to become the sentinel, as in a tenant's binding: `{ role_arn = "arn:aws:iam::111122223333:role/sentinel" }`.
+    pub settings: CloudSettings,
 }
 
 /// Where to listen. Leasehold does not offer TLS, so only this machine is served.
@@ -246,6 +266,10 @@ mod tests {
             durability = "synced"
             [log]
             format = "json"
+            [[sentinels]]
+            provider = "aws"
+            key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
+            settings = { role_arn = "arn:aws:iam::111122223333:role/sentinel" }
             [[rules]]
             name = "engines"
             identity = "unix:uid=900"
@@ -254,6 +278,7 @@ mod tests {
         "#;
         let config: Config = toml::from_str(text).unwrap();
         assert_eq!(config.audit.durability, Durability::Synced);
+        assert_eq!(config.sentinels.len(), 1);
         assert_eq!((config.limits.deadline.0, config.log.format), (Duration::from_secs(10), LogFormat::Json));
     }
 }

@@ -175,7 +175,7 @@ impl Watch {
         Ok(())
     }
 
-    async fn acknowledge(&self, acknowledgement: &Acknowledgement) -> Result<(), ServiceError> {
+    async fn acknowledge(&mut self, acknowledgement: &Acknowledgement) -> Result<(), ServiceError> {
         let Acknowledgement { binding, epoch, action } = acknowledgement;
         let mut decision =
             self.service.admit(&self.caller, Operation::WatchLeases, Some(binding.tenant())).await?;
