@@ -111,8 +111,9 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Key(command) => key::run(command, output).await,
         Command::Leases(command) => leases::run(command, output).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "leasehold", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "leasehold", &mut script);
+            output.line(String::from_utf8_lossy(&script).trim_end())
         }
     }
 }
