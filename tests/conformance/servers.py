@@ -116,7 +116,7 @@ def start_simulator(directory: Path) -> tuple[Server, str]:
     if not binary:
         raise RuntimeError("LEASEHOLD_BIN has to name the leasehold binary")
     port = free_port()
-    command = [binary, "cloudsim", "--control", f"127.0.0.1:{port}"]
+    command = [binary, "cloudsim", "run", "--control", f"127.0.0.1:{port}", "--aws", "127.0.0.1:0"]
     server = Server("cloudsim", command, bare_environment(), directory / "cloudsim.log")
     control = f"http://127.0.0.1:{port}/control/v1"
     try:

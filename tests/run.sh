@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Runs the test suites: tests/run.sh [suite...], all of them without arguments.
+#
+#   unit         every crate's own tests and documentation examples
+#   e2e          the real server and binary over real sockets, against the simulated cloud
+#   conformance  official clients and independent servers, driven from Python, and the lint of the API
+#
+# Needs Rust and Python 3.11 with venv; PYTHON names another interpreter. Each suite ends with one line,
+# "unit: 123 passed, 0 failed", and what failed is printed last. All suites share one target directory, profile and set
+# of features, so that nothing is built twice. Whatever a suite starts is in its process group, which ends with it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly SUITES=(unit e2e conformance)
+readonly VENV=tests/.venv
+LOGS=$(mktemp -d)
+GROUP=0
+FAILED=()
+
+usage() {
+  echo "usage: tests/run.sh [suite...]   suites: ${SUITES[*]}" >&2
+  exit 2
+}
+
+# === the suites ===
+
+unit() {
+  cargo test --workspace --no-fail-fast
+}
+
+e2e() {
+  cargo test --workspace --test e2e
+}
+
+conformance() {
+  make_venv
+  # As in e2e, which needs the binary too: other arguments would select other features and build it anew.
+  cargo test --workspace --test e2e --no-run
+  LEASEHOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/debug/leasehold") \
+    PYTHONDONTWRITEBYTECODE=1 "$VENV/bin/python" -m pytest -q --tb=short tests/conformance
+}
+
+# A virtual environment with exactly what requirements.txt names.
+make_venv() {
+  local requirements=tests/conformance/requirements.txt stamp=$VENV/requirements.sha256
+  if sha256sum --check --status "$stamp" 2>/dev/null; then return; fi
+  rm -rf "$VENV"
+  "${PYTHON:-python3}" -m venv "$VENV"
+  "$VENV/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+  sha256sum "$requirements" >"$stamp"
+}
+
+# === running them ===
+
+# Runs a suite in a process group of its own, with its output in a log. Not to be called where `set -e` is ignored (after
+# `if` or before `||`), because the suite would ignore it too.
+run() {
+  local suite=$1 log=$LOGS/$1 status=0
+  echo "$suite: running" >&2
+  set -m
+  "$suite" >"$log" 2>&1 </dev/null &
+  GROUP=$!
+  set +m
+  wait "$GROUP" || status=$?
+  end_group
+  report "$suite" "$log" "$status"
+}
+
+# Ends what is left of the group: politely at first, so that it can end what it started in turn.
+end_group() {
+  local signal
+  for signal in INT TERM KILL; do
+    if ((GROUP == 0)) || ! kill "-$signal" -- "-$GROUP" 2>/dev/null; then break; fi
+    for _ in {1..50}; do
+      if ! kill -0 -- "-$GROUP" 2>/dev/null; then break 2; fi
+      sleep 0.1
+    done
+  done
+  GROUP=0
+}
+
+# Prints the closing line, with the sums of the result lines of cargo and pytest.
+report() {
+  local suite=$1 log=$2 status=$3 passed failed
+  read -r passed failed < <(awk '
+    /^test result:/ { passed += $4; failed += $6 }
+    /^[0-9]+ (passed|failed|error|xfailed).* in [0-9.]+s/ {
+      for (i = 1; i < NF; i++) {
+        if ($(i + 1) ~ /^passed/) passed += $i
+        if ($(i + 1) ~ /^(failed|error)/) failed += $i
+      }
+    }
+    END { print passed + 0, failed + 0 }' "$log")
+  # What did not build, crashed or found no tests has no result line to say so.
+  if ((status != 0 && failed == 0)) || ((passed + failed == 0)); then failed=1; fi
+  echo "$suite: $passed passed, $failed failed"
+  if ((failed > 0)); then FAILED+=("$suite"); fi
+}
+
+# The part of a log that says what failed.
+show_failures() {
+  local log=$1 found
+  found=$(awk '
+    /^failures:$|^=+ (FAILURES|ERRORS) =+$|^error(\[|:)/ { on = 1 }
+    on { print }
+    /^test result:/ { on = 0 }' "$log" | tail -n 300)
+  if [[ -n $found ]]; then echo "$found"; else tail -n 100 "$log"; fi
+}
+
+main() {
+  local suite
+  for suite in "$@"; do
+    if [[ " ${SUITES[*]} " != *" $suite "* ]]; then usage; fi
+  done
+  if (($# == 0)); then set -- "${SUITES[@]}"; fi
+  for suite in "$@"; do
+    run "$suite"
+  done
+  for suite in "${FAILED[@]}"; do
+    echo "--- what failed in $suite"
+    show_failures "$LOGS/$suite"
+  done
+  ((${#FAILED[@]} == 0))
+}
+
+trap 'end_group; rm -rf "$LOGS"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+main "$@"
