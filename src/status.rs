@@ -147,7 +147,7 @@ fn row(reason: ErrorReason) -> (Code, Option<Duration>) {
         R::WrongState | R::TenantSuspended | R::TenantDeleted => (Code::FailedPrecondition, None),
         R::NoActiveBinding | R::BindingNotUsable => (Code::FailedPrecondition, None),
         R::BindingDenied | R::KeyUnusable | R::RequestDenied => (Code::FailedPrecondition, None),
-        R::BindingMisconfigured => (Code::FailedPrecondition, None),
+        R::BindingMisconfigured | R::ProofBudgetExceeded => (Code::FailedPrecondition, None),
         // A proof with all its retries ends within 10 s, and most outages that pass do so within one.
         R::CloudUnavailable => (Code::Unavailable, after(1000)),
         R::LeaseLapsed => (Code::Unavailable, after(2000)),
