@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leasehold_audit::AuditError;
 use leasehold_envelope::EnvelopeError;
-use leasehold_lease::EndReason;
+use leasehold_lease::{EndReason, OverBudget};
 use leasehold_provider::{KeyState, Throttler};
 use leasehold_service::Foreign;
 use leasehold_tenant::BindingState;
@@ -39,6 +39,7 @@ fn request_rows() -> Vec<Row> {
     let binding = || "main".parse().unwrap();
     let bad = ServiceError::InvalidArgument { field: "etag", what: "must be short".into() };
     let state = ServiceError::BindingNotUsable { binding: binding(), state: BindingState::Retired };
+    let budget = OverBudget { bindings: 9, needed: 8.0, budget: 10.0, allowed: 7.0 };
     let wrong = ChangeError::WrongTenantState { actual: "deleted", wanted: "one that is not" };
     vec![
         (
@@ -87,6 +88,7 @@ fn request_rows() -> Vec<Row> {
         ),
         (service(ServiceError::Change(wrong)), Code::FailedPrecondition, "WRONG_STATE", false),
         (service(ServiceError::OverLimit("streams")), Code::ResourceExhausted, "OVER_LIMIT", true),
+        (service(ServiceError::OverBudget(budget)), Code::FailedPrecondition, "PROOF_BUDGET_EXCEEDED", false),
         (service(ServiceError::RegistryUnavailable), Code::Unavailable, "REGISTRY_UNAVAILABLE", true),
         (
             service(ServiceError::AuditUnavailable(AuditError::Closed)),
@@ -177,7 +179,7 @@ fn every_error_has_its_documented_code_reason_and_retry() {
 
 #[test]
 fn every_reason_has_a_row_with_an_error_code() {
-    for number in 1..=30 {
+    for number in 1..=31 {
         let reason = ErrorReason::try_from(number).unwrap();
         assert_ne!(row(reason).0, Code::Ok);
         assert_ne!(row(reason).0, Code::Unknown);
