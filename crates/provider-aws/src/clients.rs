@@ -40,9 +40,14 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) async fn build(config: &AwsConfig) -> Result<Self, AwsConfigError> {
+        let http = http_client(&config.extra_root_cas).await?;
+        Self::with_http(config, http).await
+    }
+
+    /// The same over connections of one's own.
+    async fn with_http(config: &AwsConfig, http: SharedHttpClient) -> Result<Self, AwsConfigError> {
         let own = base::region(config).await?;
         let endpoints = endpoint::resolve(config, |name| std::env::var(name).ok())?;
-        let http = http_client(&config.extra_root_cas).await?;
         let base = base::credentials(config, &own, http.clone()).await;
         let sts = || {
             let mut builder = sts_builder(config, &own, http.clone());
@@ -145,4 +150,88 @@ async fn read_roots(path: &Path) -> Result<Vec<u8>, AwsConfigError> {
     let mut store = rustls::RootCertStore::empty();
     let (added, ignored) = store.add_parsable_certificates(certificates);
     if added == 0 || ignored > 0 { Err(bad()) } else { Ok(pem) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+    use super::*;
+    use crate::config::BaseIdentity;
+
+    /// Notes where requests would go, and sends none.
+    #[derive(Debug, Clone, Default)]
+    struct Noted(Arc<Mutex<Vec<String>>>);
+
+    impl HttpClient for Noted {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    impl HttpConnector for Noted {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            self.0.lock().unwrap().push(request.uri().to_owned());
+            HttpConnectorFuture::ready(Err(ConnectorError::io("not sent".into())))
+        }
+    }
+
+    /// Where an assume as ourselves, an assume as a session and a use of a key would go.
+    async fn targets(region: &str, change: impl FnOnce(&mut AwsConfig)) -> Vec<String> {
+        let credentials = || Credentials::new("AKIA", "secret", None, None, "test");
+        let region: Region = region.parse().unwrap();
+        let mut config = AwsConfig {
+            region: Some(region.clone()),
+            base: BaseIdentity::Fixed(credentials()),
+            ..AwsConfig::default()
+        };
+        change(&mut config);
+        let noted = Noted::default();
+        let clients = Clients::with_http(&config, SharedHttpClient::new(noted.clone())).await.unwrap();
+        let session = credentials();
+        for signed_by in [None, Some(&session)] {
+            let (client, credentials) = clients.sts(signed_by);
+            let sent = client.get_caller_identity().customize().config_override(credentials).send().await;
+            assert!(sent.is_err());
+        }
+        let credentials = aws_sdk_kms::config::Builder::new().credentials_provider(session);
+        let describe = clients.kms(&region).unwrap().describe_key().key_id("k");
+        assert!(describe.customize().config_override(credentials).send().await.is_err());
+        noted.0.lock().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn calls_go_to_the_regions_own_endpoints_once_each() {
+        let sts = "https://sts.eu-central-1.amazonaws.com/";
+        let kms = "https://kms.eu-central-1.amazonaws.com/";
+        assert_eq!(targets("eu-central-1", |_| ()).await, [sts, sts, kms]);
+        let us = targets("us-east-1", |_| ()).await;
+        assert_eq!(us[0], "https://sts.us-east-1.amazonaws.com/", "never the global endpoint");
+        let china = targets("cn-north-1", |_| ()).await;
+        assert_eq!(china[2], "https://kms.cn-north-1.amazonaws.com.cn/");
+    }
+
+    #[tokio::test]
+    async fn fips_and_dual_stack_choose_among_awss_endpoints() {
+        let fips = targets("us-east-1", |config| config.use_fips = true).await;
+        let sts = "https://sts-fips.us-east-1.amazonaws.com/";
+        assert_eq!(fips, [sts, sts, "https://kms-fips.us-east-1.amazonaws.com/"]);
+        let dual = targets("eu-central-1", |config| config.use_dual_stack = true).await;
+        assert_eq!(dual[2], "https://kms.eu-central-1.api.aws/");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_of_ones_own_is_asked_instead() {
+        let own = targets("eu-central-1", |config| {
+            config.endpoints.kms = Some("https://kms.{region}.internal.example".to_owned());
+        });
+        assert_eq!(own.await[2], "https://kms.eu-central-1.internal.example/");
+    }
 }

@@ -66,7 +66,8 @@ pub trait Fixture: Send + Sync {
     /// A binding whose principal lets anybody in through us.
     fn unprotected_binding(&self) -> Binding;
 
-    /// A binding whose principal is in our own account; `None` on clouds without such a notion.
+    /// A binding whose principal is in our own account, and protected as it should be otherwise; `None` on clouds without
+    /// such a notion.
     fn own_account_binding(&self) -> Option<Binding>;
 
     /// Bindings whose key exists but is of a kind that cannot wrap for us.

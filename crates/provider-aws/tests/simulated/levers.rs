@@ -213,8 +213,11 @@ fn unprotected(world: &World, principal: &str) -> Binding {
 fn own_account(world: &World, principal: &str, key: &KeyArn) -> Binding {
     let account = world.scenario.base_role.account.clone();
     let role = RoleArn { account, name: "internal".to_owned() };
+    let binding = binding("thief", &key.to_string(), &json!({ "role_arn": role.to_string() }));
     put_role(world, &role, trusting(principal), any_key());
-    binding("thief", &key.to_string(), &json!({ "role_arn": role.to_string() }))
+    // Protected as it should be, so that nothing but its account speaks against it.
+    world.aws().trust_with_external_id(&role, principal, binding.external_id.as_str()).unwrap();
+    binding
 }
 
 fn odd_keys(world: &World, principal: &str) -> (Vec<Binding>, Binding) {

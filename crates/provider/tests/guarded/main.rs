@@ -46,6 +46,14 @@ impl Bench {
         })
     }
 
+    /// The error of an assume that fails without any time passing.
+    async fn refused_at_once(&self, tenant: &'static str) -> ProviderError {
+        let call = self.assume(tenant);
+        self.clock.settle().await;
+        assert!(call.is_finished(), "it waits");
+        call.await.unwrap().0.unwrap_err()
+    }
+
     async fn session(&self, tenant: &str) -> Session {
         self.guarded.assume(&binding(tenant)).await.unwrap().value
     }
@@ -121,7 +129,7 @@ async fn equal_seeds_give_equal_pauses() {
 async fn a_denial_is_final_at_once() {
     let denied = Fault::Denied { edge: leasehold_provider::Edge::Trust { hop: 0 } };
     let bench = Bench::new(Limits::default(), vec![Step::Fail(denied.clone())], Step::Answer);
-    let error = bench.guarded.assume(&binding("a")).await.unwrap_err();
+    let error = bench.refused_at_once("a").await;
     assert_eq!((error.fault(), bench.inner.attempts()), (&denied, 1));
 }
 
@@ -138,7 +146,7 @@ async fn a_wait_that_the_cloud_asked_for_is_kept_when_it_fits() {
 #[tokio::test]
 async fn a_wait_that_does_not_fit_is_handed_on_at_once() {
     let bench = Bench::new(Limits::default(), vec![throttled(Some(60))], Step::Answer);
-    let error = bench.guarded.assume(&binding("a")).await.unwrap_err();
+    let error = bench.refused_at_once("a").await;
     let by = Throttler::Cloud;
     assert_eq!(error.fault(), &Fault::Throttled { by, retry_after: Some(Duration::from_secs(60)) });
     assert_eq!((bench.inner.attempts(), bench.clock.now().since_start()), (1, Duration::ZERO));
