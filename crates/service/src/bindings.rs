@@ -5,13 +5,14 @@ use std::sync::Arc;
 use data_encoding::BASE32_NOPAD;
 use leasehold_authz::Operation;
 use leasehold_envelope::Hierarchy;
-use leasehold_ids::{BindingId, BindingName, TenantId};
+use leasehold_ids::{BindingId, BindingName, ProviderKind, TenantId};
 use leasehold_lease::{LeaseView, Subject};
 use leasehold_provider::{OnboardingKit, Warning};
 use leasehold_tenant::{Binding, BindingState, ChangeError, NewBinding, Tenant};
 
 use crate::change::etag;
 use crate::decision::Decision;
+use crate::plan::Need;
 use crate::service::check_served;
 use crate::{Caller, ChangeOptions, Listing, Paging, Service, ServiceError};
 
@@ -44,7 +45,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::InvalidArgument`] if its provider finds that it cannot work; [`ServiceError::Change`] if the id is
-    /// taken or there are too many.
+    /// taken or there are too many; [`ServiceError::OverBudget`] if it could not be kept proving.
     pub async fn create_binding(
         &self,
         caller: &Caller,
@@ -105,7 +106,8 @@ impl Service {
     /// then on. If anything fails, nothing changes.
     ///
     /// # Errors
-    /// [`ServiceError::Lease`] with what stands in the way in the tenant's cloud.
+    /// [`ServiceError::Lease`] with what stands in the way in the tenant's cloud; [`ServiceError::OverBudget`] before that is
+    /// asked.
     pub async fn activate_binding(
         &self,
         caller: &Caller,
@@ -154,6 +156,8 @@ impl Service {
         }
         let id = id.map_or_else(random_id, Ok)?;
         let provider = self.inner.providers.get(&new.provider)?;
+        // What could not be activated need not be onboarded.
+        self.check_room(&*self.inner.directory.read(tenant).await?, &new.provider).await?;
         let changed = self
             .change(decision, tenant, options, |tenant, now| {
                 let changed = tenant.with_binding(id.clone(), new.clone(), &self.inner.deployment, now)?;
@@ -163,6 +167,16 @@ impl Service {
             })
             .await?;
         record_of(&changed, &id)
+    }
+
+    /// Whether one more binding of `tenant` can be kept proving.
+    pub(crate) async fn check_room(
+        &self,
+        tenant: &Tenant,
+        provider: &ProviderKind,
+    ) -> Result<(), ServiceError> {
+        let need = Need::of(tenant);
+        self.inner.directory.check_plan(&tenant.id, &need, &need.clone().and(provider)).await
     }
 
     async fn read_binding(&self, name: &BindingName) -> Result<BindingRecord, ServiceError> {
@@ -202,6 +216,7 @@ impl Service {
         let candidate = pending(&tenant, name.binding())?;
         decision.about(candidate);
         let verified = candidate.version;
+        self.check_room(&tenant, &candidate.provider).await?;
         let activation = self.inner.leases.check_activation(&Subject::of(&tenant, candidate)).await?;
         let changed = self
             .change(decision, name.tenant(), options, |tenant, now| {

@@ -7,6 +7,7 @@ use leasehold_ids::TenantId;
 use leasehold_tenant::Tenant;
 
 use crate::decision::Decision;
+use crate::plan::Need;
 use crate::{Service, ServiceError};
 
 /// How often a change without an etag is repeated when somebody else was faster. Each loss means that another change went
@@ -61,6 +62,7 @@ impl Service {
             let current = directory.read(id).await?;
             options.check(&current)?;
             let changed = Arc::new(change(Tenant::clone(&current), self.inner.clock.wall())?);
+            directory.check_plan(id, &Need::of(&current), &Need::of(&changed)).await?;
             if options.mode == Mode::ValidateOnly {
                 return Ok(changed);
             }

@@ -11,6 +11,7 @@ use leasehold_lease::{Leases, Subject};
 use leasehold_tenant::{Change, Registry, Tenant};
 use tokio::sync::broadcast;
 
+use crate::plan::{Need, Plan};
 use crate::{ServiceError, Settings};
 
 /// How long after a failed read the registry is asked again for the same tenant.
@@ -33,6 +34,7 @@ pub(crate) struct Directory {
     /// Counts announced changes. A record whose reading began before the newest one may be old already.
     changes: AtomicU64,
     adopted: broadcast::Sender<Change>,
+    plan: Plan,
 }
 
 struct Snapshot {
@@ -73,11 +75,31 @@ impl Directory {
             held: Mutex::default(),
             changes: AtomicU64::new(0),
             adopted: broadcast::Sender::new(ANNOUNCEMENTS),
+            plan: Plan::default(),
         }
     }
 
     pub(crate) fn registry(&self) -> &dyn Registry {
         &*self.registry
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Whether the leases of all tenants still fit into the budget of proofs, if tenant `id` needs `after` instead of
+    /// `before`.
+    pub(crate) async fn check_plan(
+        &self,
+        id: &TenantId,
+        before: &Need,
+        after: &Need,
+    ) -> Result<(), ServiceError> {
+        self.plan.check(self, id, before, after).await
     }
 
     /// What was adopted from now on. Unlike the registry's own announcements these come when [`tenant`](Self::tenant) has
@@ -172,6 +194,7 @@ impl Directory {
                 Some(Ok(Change::Tenant(id))) => pending.extend(self.outdate(Some(id))),
                 Some(Ok(Change::Unknown) | Err(broadcast::error::RecvError::Lagged(_))) => {
                     pending.extend(self.outdate(None));
+                    self.plan.doubt();
                     // Those that are watched but no longer held here must be read again too.
                     let _ = self.adopted.send(Change::Unknown);
                 }
@@ -241,6 +264,7 @@ impl Directory {
     /// Lets live leases follow the record. Whatever is to be wiped is wiped when this returns.
     fn apply(&self, tenant: &Tenant) {
         self.leases.tenant_changed(tenant);
+        self.plan.note(tenant);
         // Nobody watching is no error.
         let _ = self.adopted.send(Change::Tenant(tenant.id.clone()));
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use leasehold_audit::{AuditError, Outcome};
 use leasehold_envelope::EnvelopeError;
 use leasehold_ids::{BindingId, TenantId};
-use leasehold_lease::LeaseError;
+use leasehold_lease::{LeaseError, OverBudget};
 use leasehold_provider::{Fault, ProviderError};
 use leasehold_tenant::{BindingState, ChangeError, RegistryError};
 
@@ -87,6 +87,9 @@ pub enum ServiceError {
     /// The model does not allow the change.
     #[error("the change is not possible")]
     Change(#[source] ChangeError),
+    /// The leases of all tenants would need more proofs than may be planned. Says so with the arithmetic.
+    #[error(transparent)]
+    OverBudget(OverBudget),
     /// One of the service's own bounds is reached.
     #[error("over a limit of the service: {0}")]
     OverLimit(&'static str),
@@ -121,6 +124,7 @@ impl ServiceError {
             Self::TenantExists(_) | Self::Change(ChangeError::BindingExists(_)) => "ALREADY_EXISTS",
             Self::OverLimit(_) | Self::Change(ChangeError::TooManyBindings { .. }) => "OVER_LIMIT",
             Self::Change(_) => "WRONG_STATE",
+            Self::OverBudget(_) => "PROOF_BUDGET_EXCEEDED",
             Self::Lease(error) => lease_reason(error),
             Self::RegistryUnavailable => "REGISTRY_UNAVAILABLE",
             Self::AuditUnavailable(_) => "AUDIT_UNAVAILABLE",

@@ -11,7 +11,7 @@
 //! - A change of a record applies to the live leases of this process before its method returns.
 //! - Plaintext stays inside [`Served`] until its record is kept and the lease was checked once more.
 //!
-//! Reading order: [`Service`] in `service`, `keys`, `choose`, `served`, `decision`; then `directory`, `change`,
+//! Reading order: [`Service`] in `service`, `keys`, `choose`, `served`, `decision`; then `directory`, `plan`, `change`,
 //! `tenants`, `bindings`, `listing`, `watch`.
 
 mod bindings;
@@ -23,6 +23,7 @@ mod directory;
 mod error;
 mod keys;
 mod listing;
+mod plan;
 mod served;
 mod service;
 mod settings;

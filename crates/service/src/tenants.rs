@@ -39,7 +39,8 @@ impl Service {
     /// Creates a tenant without bindings.
     ///
     /// # Errors
-    /// [`ServiceError::TenantExists`]; [`ServiceError::InvalidArgument`].
+    /// [`ServiceError::TenantExists`]; [`ServiceError::InvalidArgument`]; [`ServiceError::OverBudget`] if no binding of it
+    /// could be kept proving.
     pub async fn create_tenant(
         &self,
         caller: &Caller,
@@ -59,6 +60,7 @@ impl Service {
                 Err(ServiceError::UnknownTenant(_)) => {}
                 Err(error) => return Err(error),
             }
+            self.check_any_room(&tenant).await?;
             if mode == Mode::Apply {
                 decision.serve().await?;
                 directory.within_deadline(directory.registry().create(tenant.clone())).await?;
@@ -97,7 +99,8 @@ impl Service {
     /// Changes a tenant's display name or terms.
     ///
     /// # Errors
-    /// [`ServiceError::InvalidArgument`] if there is nothing to change or a value is out of its bounds.
+    /// [`ServiceError::InvalidArgument`] if there is nothing to change or a value is out of its bounds;
+    /// [`ServiceError::OverBudget`] if a shorter bound would need more proofs than there may be.
     pub async fn update_tenant(
         &self,
         caller: &Caller,
@@ -188,6 +191,18 @@ impl Service {
         let decision = self.admit(caller, Operation::ReproveTenant, Some(id)).await?;
         let result = self.reprove(id).await;
         decision.conclude(result).await
+    }
+
+    /// Whether a first binding of `tenant` could be kept proving, with one provider at least.
+    async fn check_any_room(&self, tenant: &Tenant) -> Result<(), ServiceError> {
+        let mut result = Ok(());
+        for provider in self.inner.providers.kinds() {
+            result = self.check_room(tenant, provider).await;
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
     }
 
     async fn reprove(&self, id: &TenantId) -> Result<Vec<(BindingName, LeaseView)>, ServiceError> {

@@ -7,6 +7,7 @@ mod cloud;
 mod epochs;
 mod isolation;
 mod keys;
+mod plan;
 mod registry;
 mod rewrap;
 mod staleness;

@@ -17,6 +17,7 @@ struct State {
     /// Announcements from here on; a silenced registry passes none on.
     announced: broadcast::Sender<Change>,
     calls: AtomicUsize,
+    listings: AtomicUsize,
     down: AtomicBool,
     hanging: AtomicBool,
     /// How many of the next replacements somebody else is faster than.
@@ -32,6 +33,7 @@ impl FakeRegistry {
             records: MemoryRegistry::new(),
             announced: broadcast::Sender::new(16),
             calls: AtomicUsize::new(0),
+            listings: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             hanging: AtomicBool::new(false),
             overtaken: AtomicUsize::new(0),
@@ -42,6 +44,10 @@ impl FakeRegistry {
 
     pub(crate) fn calls(&self) -> usize {
         self.0.calls.load(SeqCst)
+    }
+
+    pub(crate) fn listings(&self) -> usize {
+        self.0.listings.load(SeqCst)
     }
 
     pub(crate) fn go_down(&self, down: bool) {
@@ -129,6 +135,7 @@ impl Registry for FakeRegistry {
 
     async fn list(&self, page: PageRequest) -> Result<Page, RegistryError> {
         self.asked().await?;
+        self.0.listings.fetch_add(1, SeqCst);
         self.0.records.list(page).await
     }
 

@@ -43,14 +43,16 @@ impl World {
     pub(crate) fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         adjust(&mut settings);
-        Self::build(settings, leasehold_lease::Settings::default(), |providers| providers)
+        Self::build(settings, leasehold_lease::Settings::default(), FakeRegistry::new(), |providers| {
+            providers
+        })
     }
 
-    /// A service whose clouds may use `proofs_per_second`.
-    pub(crate) fn with_budget(proofs_per_second: f64) -> Self {
+    /// A replica before `registry` whose proofs have this budget.
+    pub(crate) fn with_budget(proofs_per_second: f64, registry: FakeRegistry) -> Self {
         let mut leases = leasehold_lease::Settings::default();
         leases.proofs_per_second = proofs_per_second;
-        Self::build(Settings::default(), leases, |providers| providers)
+        Self::build(Settings::default(), leases, registry, |providers| providers)
     }
 
     /// A service whose operator has a sentinel, which gets no answer: serving pauses for as long as a verdict may take.
@@ -60,7 +62,8 @@ impl World {
         let external_id = ExternalId::derive(&"test".parse().unwrap(), &name);
         let sentinel = Binding::pending(name, new_binding(), external_id, now);
         let leases = leasehold_lease::Settings::default();
-        let world = Self::build(Settings::default(), leases, |providers| providers.with_sentinel(sentinel));
+        let with_sentinel = |providers: Providers| providers.with_sentinel(sentinel);
+        let world = Self::build(Settings::default(), leases, FakeRegistry::new(), with_sentinel);
         world.cloud.be_silent_to("sentinel");
         world
     }
@@ -68,6 +71,7 @@ impl World {
     fn build(
         settings: Settings,
         of_leases: leasehold_lease::Settings,
+        registry: FakeRegistry,
         with_sentinel: impl FnOnce(Providers) -> Providers,
     ) -> Self {
         let arena = Arena::new(ArenaConfig {
@@ -84,7 +88,7 @@ impl World {
             arena: arena.clone(),
             settings: of_leases,
         });
-        let (registry, audit) = (FakeRegistry::new(), MemorySink::new());
+        let audit = MemorySink::new();
         let service = Service::build(Parts {
             registry: Arc::new(registry.clone()),
             leases: leases.clone(),
