@@ -74,8 +74,8 @@ async fn p1_a_rewrap_is_refused_when_the_old_bindings_lease_ended_though_another
     assert_eq!(world.lease("acme", "next"), LeaseState::Live, "the new binding's lease is not the matter");
     let error = served.release().await.map(drop).unwrap_err();
     assert_eq!(error.reason(), "LEASE_ENDED", "{error:?}");
-    let ended = world.outcomes(skip).into_iter().filter(|(operation, ..)| operation == "RewrapKey");
-    assert_eq!(ended.last().unwrap().1, Outcome::Withheld);
+    let mut ended = world.outcomes(skip).into_iter().filter(|(operation, ..)| operation == "RewrapKey");
+    assert_eq!(ended.next_back().unwrap().1, Outcome::Withheld);
 }
 
 #[tokio::test]
