@@ -6,10 +6,16 @@
 
 mod clock;
 mod cloud;
+mod isolation;
 mod keys;
+mod logs;
 mod onboarding;
 mod outage;
+mod process;
 mod recovery;
+mod replicas;
 mod revocation;
+mod robustness;
+mod served;
 mod watcher;
 mod world;

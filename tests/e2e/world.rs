@@ -1,7 +1,6 @@
 //! A server, a simulated cloud and tenants.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,14 +34,13 @@ pub(crate) const BINDING: &str = "main";
 
 pub(crate) type Tenants = TenantServiceClient<Channel>;
 
-/// A server with its cloud, tenants that were onboarded through its API, and a client of it that never tries again.
+/// A server with its cloud, tenants that were onboarded through its API, and a client of it.
 pub(crate) struct World {
     pub(crate) cloud: Simulator,
     pub(crate) scenario: Scenario,
     pub(crate) clock: JumpingClock,
     pub(crate) client: Client,
     pub(crate) running: Running,
-    pub(crate) audit: PathBuf,
     _directory: tempfile::TempDir,
 }
 
@@ -69,14 +67,13 @@ impl World {
 
     async fn beside(cloud: Simulator, scenario: Scenario, adapt: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let audit = directory.path().join("audit.jsonl");
         let clock = JumpingClock::start();
         let mut config = server(&cloud, &scenario);
-        config.audit.file = Some(audit.clone());
+        config.audit.file = Some(directory.path().join("audit.jsonl"));
         adapt(&mut config);
         let running = start(config, &clock).await;
         let client = client(&running, &clock);
-        Self { cloud, scenario, clock, client, running, audit, _directory: directory }
+        Self { cloud, scenario, clock, client, running, _directory: directory }
     }
 
     /// Another server of the same deployment, with nothing cached and a registry of its own, and a client of it.
@@ -205,10 +202,15 @@ fn client(running: &Running, clock: &JumpingClock) -> Client {
     client_of(&running.endpoints()[0], clock)
 }
 
-/// A client with a connection of its own, which never tries again.
+/// A client with a connection of its own. It tries again only if the connection was closed under a call, as one that carried
+/// what was wiped is; whatever the service says, it takes for an answer.
 pub(crate) fn client_of(endpoint: &str, clock: &JumpingClock) -> Client {
     static ARENA: OnceLock<Arena> = OnceLock::new();
-    let settings = Settings { deadline: PATIENCE, retry: RetryPolicy::never() };
+    // The service asks for pauses of 50 ms and more.
+    let moment = Duration::from_millis(1);
+    let retry =
+        RetryPolicy { attempts: 10, first_pause: moment, longest_pause: moment, ..Default::default() };
+    let settings = Settings { deadline: PATIENCE, retry };
     let config = ArenaConfig { bytes: 512 * 1024, on_unlockable: OnUnlockable::DangerUseOrdinaryMemory };
     let arena = ARENA.get_or_init(|| Arena::new(config).unwrap()).clone();
     Client::new(&endpoint.parse().unwrap(), settings, arena, Arc::new(clock.clone()))

@@ -1,0 +1,63 @@
+//! Nothing is lost: any replica unwraps what any other wrapped, with nothing but the tenant's own key.
+
+use leasehold_api::v1::{self, ErrorReason};
+use leasehold_client::{EncryptionContext, KeyLength};
+use tonic::Code;
+
+use crate::world::{
+    BINDING, World, activate, aws_binding, context, create_binding, create_tenant, id, refused,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_another_replica_unwraps_with_an_empty_cache_and_a_lost_registry() {
+    let world = World::with(&["acme"], |_| {}).await;
+    let acme = world.tenant("acme");
+    let issued = world.hand_over(acme).await;
+    world.trust(acme, &issued);
+    world.activate("acme").await.unwrap();
+    let mut made = Vec::new();
+    for length in KeyLength::ALL {
+        let context = EncryptionContext::try_from_iter([("branch", "main"), ("timeline", "7")]).unwrap();
+        let key = world.client.generate_data_key(&id("acme"), length, &context).await.unwrap().value;
+        made.push((key, context));
+    }
+    let bare = world.client.generate_data_key(&id("acme"), KeyLength::B32, &EncryptionContext::empty()).await;
+    made.push((bare.unwrap().value, EncryptionContext::empty()));
+
+    let (running, client) = world.replica().await;
+    world.running.drain().await;
+    create_tenant(&client, "acme").await;
+    let again = create_binding(&client, "acme", BINDING, aws_binding(&world.scenario.tenants[0])).await;
+    assert_eq!(again.unwrap().external_id, issued, "so the tenant's trust policy still fits");
+    activate(&client, "acme", BINDING).await.unwrap();
+    for (key, context) in &made {
+        let unwrapped = client.unwrap_key(&id("acme"), &key.wrapped, context).await.unwrap();
+        assert!(unwrapped.value.matches(&key.key));
+    }
+    running.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_deleted_tenant_can_be_taken_back_with_all_that_it_wrapped() {
+    let world = World::start(&["acme"]).await;
+    let (key, wrapped) = world.generate("acme", "main").await;
+    world.unwrap("acme", &wrapped, "main").await.unwrap();
+    let name = "tenants/acme".to_owned();
+    let delete = v1::DeleteTenantRequest { name: name.clone(), ..Default::default() };
+    world.tenants(delete, |mut t, q| async move { t.delete_tenant(q).await }).await.unwrap();
+    let gone = world.unwrap("acme", &wrapped, "main").await;
+    refused(gone, Code::FailedPrecondition, ErrorReason::TenantDeleted);
+    let undelete = v1::UndeleteTenantRequest { name, ..Default::default() };
+    world.tenants(undelete, |mut t, q| async move { t.undelete_tenant(q).await }).await.unwrap();
+    assert!(world.unwrap("acme", &wrapped, "main").await.unwrap().value.matches(&key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_key_that_the_tenant_rotated_still_unwraps_what_it_wrapped_before() {
+    let world = World::start(&["acme"]).await;
+    let (key, wrapped) = world.generate("acme", "main").await;
+    world.cloud.control().aws().rotate_key(&world.tenant("acme").key).unwrap();
+    world.make_cold("acme").await;
+    let unwrapped = world.client.unwrap_key(&id("acme"), &wrapped, &context("main")).await.unwrap();
+    assert!(unwrapped.value.matches(&key));
+}

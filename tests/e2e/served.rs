@@ -1,0 +1,163 @@
+//! The real binary as a process, with a cloud and a tenant.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use leasehold_client::Client;
+use leasehold_cloudsim::Simulator;
+use leasehold_cloudsim::aws::edits::Edit;
+use leasehold_cloudsim::aws::scenario::{Scenario, ScenarioSpec};
+
+use crate::clock::JumpingClock;
+use crate::world::{BINDING, activate, aws_binding, client_of, create_binding, create_tenant, eventually};
+
+/// How long calls under way may go on when it is told to end.
+pub(crate) const DRAIN: Duration = Duration::from_secs(3);
+
+/// `leasehold serve` with a bare environment and this configuration.
+pub(crate) fn serve(settings: &[(&str, String)], log: &Path) -> Child {
+    let log = std::fs::File::create(log).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_leasehold"))
+        .arg("serve")
+        .env_clear()
+        .envs(settings.iter().map(|(name, value)| (*name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+/// A server in a process of its own, on a Unix socket, that takes its identity from the metadata service as an instance
+/// does; and one tenant.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) cloud: Simulator,
+    pub(crate) scenario: Scenario,
+    pub(crate) endpoint: String,
+    pub(crate) clock: JumpingClock,
+    pub(crate) client: Client,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Process {
+    pub(crate) async fn start() -> Self {
+        Self::logging("info").await
+    }
+
+    /// One whose log shows what `filter` lets through.
+    pub(crate) async fn logging(filter: &str) -> Self {
+        leasehold::install_crypto_provider();
+        let spec = ScenarioSpec::with_tenants(&["acme"]).unwrap();
+        let cloud =
+            Simulator::start(leasehold_cloudsim::Config::ephemeral(spec.region.clone())).await.unwrap();
+        let scenario = cloud.control().aws().build(&spec).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("leasehold.sock");
+        let (endpoints, audit) = (cloud.endpoints(), directory.path().join("audit.jsonl"));
+        let mut settings = vec![
+            ("LEASEHOLD__DEPLOYMENT", "e2e".to_owned()),
+            ("LEASEHOLD__LOG__FILTER", filter.to_owned()),
+            ("LEASEHOLD__LISTEN__TCP", "[]".to_owned()),
+            ("LEASEHOLD__LISTEN__UNIX", format!("[{socket:?}]")),
+            ("LEASEHOLD__LIMITS__DRAIN", format!("{}s", DRAIN.as_secs())),
+            ("LEASEHOLD__AUDIT__FILE", audit.display().to_string()),
+            ("LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED", "true".to_owned()),
+            ("LEASEHOLD__PROVIDERS__AWS__REGION", scenario.region.to_string()),
+            ("LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__STS", endpoints.aws.clone()),
+            ("LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__KMS", endpoints.aws.clone()),
+        ];
+        settings.extend(endpoints.instance_environment());
+        let child = serve(&settings, &directory.path().join("log"));
+        let endpoint = format!("unix:{}", socket.display());
+        let clock = JumpingClock::start();
+        let client = client_of(&endpoint, &clock);
+        let mut process = Self { child, cloud, scenario, endpoint, clock, client, directory };
+        process.wait_until_ready(socket).await;
+        process.onboard().await;
+        process
+    }
+
+    async fn wait_until_ready(&mut self, socket: PathBuf) {
+        eventually(async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("it ended with {status}: {}", self.log());
+            }
+            tokio::net::UnixStream::connect(&socket).await.ok()
+        })
+        .await;
+    }
+
+    async fn onboard(&self) {
+        let acme = &self.scenario.tenants[0];
+        create_tenant(&self.client, "acme").await;
+        let created = create_binding(&self.client, "acme", BINDING, aws_binding(acme)).await.unwrap();
+        let (aws, own) = (self.cloud.control().aws(), self.scenario.base_role.to_string());
+        aws.trust_with_external_id(&acme.role, &own, &created.external_id).unwrap();
+        activate(&self.client, "acme", BINDING).await.unwrap_or_else(|e| panic!("{e}: {}", self.log()));
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// What it recorded.
+    pub(crate) fn audit(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("audit.jsonl")).unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let (kill, process) = (format!("kill -{name} \"$0\""), self.child.id().to_string());
+        assert!(Command::new("sh").args(["-c", &kill, &process]).status().unwrap().success());
+    }
+
+    /// How it ends.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        eventually(async || self.child.try_wait().unwrap()).await
+    }
+
+    pub(crate) fn revoke_trust(&self) {
+        let (role, principal) = (self.scenario.tenants[0].role.clone(), self.scenario.base_role.to_string());
+        self.cloud.control().aws().edit(Edit::TrustRemovePrincipal { role, principal }).unwrap();
+    }
+
+    /// Has every binding of the tenant proven now.
+    pub(crate) async fn reprove(&self) {
+        let reprove = leasehold_api::v1::ReproveTenantRequest { name: "tenants/acme".into() };
+        let call = |mut t: crate::world::Tenants, q| async move { t.reprove_tenant(q).await };
+        self.client.tenants(reprove, call).await.unwrap();
+    }
+
+    /// Where these bytes are in the process's memory.
+    pub(crate) fn find(&self, needle: &[u8]) -> Vec<String> {
+        let process = format!("/proc/{}", self.child.id());
+        let memory = std::fs::File::open(format!("{process}/mem")).unwrap();
+        let maps = std::fs::read_to_string(format!("{process}/maps")).unwrap();
+        let mut found = Vec::new();
+        for map in
+            maps.lines().filter(|map| map.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw")))
+        {
+            let (from, to) = map.split(' ').next().unwrap().split_once('-').unwrap();
+            let at = |text: &str| u64::from_str_radix(text, 16).unwrap();
+            let mut bytes = vec![0; usize::try_from(at(to) - at(from)).unwrap()];
+            // Secret memory cannot be read from outside, which is its point; nor can a few mappings of the kernel's.
+            if memory.read_exact_at(&mut bytes, at(from)).is_ok()
+                && bytes.windows(needle.len()).any(|window| window == needle)
+            {
+                found.push(map.to_owned());
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
