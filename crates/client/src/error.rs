@@ -106,7 +106,7 @@ impl From<Status> for ClientError {
         let details = status.get_error_details();
         let info = details.error_info();
         Self::Refused(Box::new(Refusal {
-            code: status.code(),
+            code: if is_broken(&status) { Code::Unavailable } else { status.code() },
             message: status.message().into(),
             reason: info.and_then(|info| ErrorReason::from_wire_name(&info.reason)),
             metadata: info.map(|info| info.metadata.clone()).unwrap_or_default(),
@@ -115,8 +115,34 @@ impl From<Status> for ClientError {
     }
 }
 
+/// Whether the connection ended under the call. The transport calls that internal or unknown; it happens whenever a call
+/// meets a service that closes a connection because of what it carried. What the service says itself has no source.
+fn is_broken(status: &Status) -> bool {
+    matches!(status.code(), Code::Internal | Code::Unknown) && std::error::Error::source(status).is_some()
+}
+
 impl From<SecretError> for ClientError {
     fn from(error: SecretError) -> Self {
         Self::Secret(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(status: Status) -> Code {
+        match ClientError::from(status) {
+            ClientError::Refused(refusal) => refusal.code(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_connection_that_ends_under_a_call_is_no_answer_of_the_service() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(code(Status::from_error(Box::new(broken))), Code::Unavailable);
+        assert_eq!(code(Status::internal("internal error")), Code::Internal);
+        assert_eq!(code(Status::unknown("")), Code::Unknown);
     }
 }
