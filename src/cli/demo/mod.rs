@@ -52,8 +52,6 @@ async fn tell(cloud: Cloud, args: &DemoArgs, output: Output) -> Result<usize, Fa
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let setup = Setup { listen: any, unix: None, control: any, tenants: &["acme"], log: &args.log };
     let Cloud::Aws = cloud;
-    output
-        .note("Leasehold on a simulated AWS: real sockets, the real AWS SDK, a revocation bound of 15 s.\n");
     let sandbox = Sandbox::start(&setup).await?;
     let mut report = Report::new(output, "aws");
     report
