@@ -87,17 +87,6 @@ fn request_rows() -> Vec<Row> {
             false,
         ),
         (service(ServiceError::Change(wrong)), Code::FailedPrecondition, "WRONG_STATE", false),
-        (
-            service(ServiceError::OverBudget(OverBudget {
-                bindings: 3,
-                needed: 0.5,
-                budget: 0.5,
-                allowed: 0.35,
-            })),
-            Code::FailedPrecondition,
-            "PROOF_BUDGET_EXCEEDED",
-            false,
-        ),
         (service(ServiceError::OverLimit("streams")), Code::ResourceExhausted, "OVER_LIMIT", true),
         (service(ServiceError::OverBudget(budget)), Code::FailedPrecondition, "PROOF_BUDGET_EXCEEDED", false),
         (service(ServiceError::RegistryUnavailable), Code::Unavailable, "REGISTRY_UNAVAILABLE", true),
