@@ -101,6 +101,13 @@ impl Flights {
         self.queued.is_some() && self.has_place()
     }
 
+    /// Tells those who wait for a flight that has not begun that none will.
+    pub(crate) fn refuse_queued(&mut self, error: LeaseError) {
+        if let Some(queued) = self.queued.take() {
+            queued.send_replace(Some(Err(error)));
+        }
+    }
+
     /// A flight whose success would still count.
     pub(crate) fn valid(&self, basis: Basis) -> Option<&Flight> {
         self.in_air.iter().find(|flight| flight.basis == basis)

@@ -223,8 +223,10 @@ impl Machine {
         now: Now,
         means: &Means<'_>,
     ) -> Result<(), LeaseError> {
-        // A success counts only if no denial arrived, and nothing was changed or ended, since it began.
-        if flight.basis != self.basis() || proof.generation != now.generation {
+        // A success counts only if no denial arrived, and nothing was changed or ended, since it began; and only the
+        // operator lifts a suspension.
+        let counts = flight.basis == self.basis() && proof.generation == now.generation;
+        if !counts || self.is_suspended() {
             return Err(LeaseError::LeaseOver);
         }
         let (started, session_life) = (proof.started, proof.session_life);
@@ -299,6 +301,8 @@ impl Machine {
             self.subject.revision = revision;
             self.ends += 1;
             self.leave(Phase::Suspended(reason));
+            // A proof that began only now would count again, and undo what the operator did.
+            self.flights.refuse_queued(LeaseError::Ended(reason));
         }
     }
 

@@ -109,3 +109,26 @@ async fn a_retired_binding_serves_nothing_more() {
     assert_eq!(bench.state(), LeaseState::Suspended);
     assert_eq!(bench.arena.in_use(), 0);
 }
+
+#[tokio::test]
+async fn a_reprove_that_waits_its_turn_does_not_undo_a_suspension() {
+    let mut bench = Bench::new().await;
+    bench.wrapped().await;
+    let (mut one, mut two) = (bench.cloud.hold(Call::Canary), bench.cloud.hold(Call::Canary));
+    let mut askers = vec![bench.reproving(), bench.reproving()];
+    one.reached().await;
+    two.reached().await;
+    askers.push(bench.reproving());
+    bench.clock.settle().await;
+    let asked = bench.cloud.count(Call::Assume);
+    bench.change(|tenant| tenant.suspended(NOW).unwrap());
+    one.go_on();
+    two.go_on();
+    for asker in askers {
+        assert!(asker.await.unwrap().is_err());
+    }
+    bench.clock.settle().await;
+    assert_eq!(bench.state(), LeaseState::Suspended);
+    assert_eq!(bench.cloud.count(Call::Assume), asked, "no proof begins after the suspension");
+    assert_eq!(bench.arena.in_use(), 0);
+}
