@@ -87,14 +87,15 @@ impl Hub {
 
     /// The lease `id`, made if there is none.
     pub(crate) fn cell(self: &Arc<Self>, id: &LeaseId, subject: &Subject) -> Result<Arc<Cell>, LeaseError> {
-        if subject.revision < self.announced(subject.tenant()) {
-            return Err(LeaseError::Ended(EndReason::Changed));
-        }
+        self.check_revision(subject)?;
         if let Some(cell) = self.existing(&id.binding).into_iter().find(|cell| cell.id() == id) {
             return Ok(cell);
         }
         let prover = self.prover(&subject.binding.provider)?.clone();
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        // Once more under the lock: a change is announced before the leases that it concerns are looked up, so either it
+        // finds the lease that is made here, or its announcement is seen here and none is made.
+        self.check_revision(subject)?;
         let versions = cells.entry(id.binding.clone()).or_default();
         if let Some(cell) = versions.iter().find(|cell| cell.id() == id) {
             return Ok(Arc::clone(cell));
@@ -149,8 +150,11 @@ impl Hub {
         *newest = revision.max(*newest);
     }
 
-    fn announced(&self, tenant: &TenantId) -> u64 {
+    fn check_revision(&self, subject: &Subject) -> Result<(), LeaseError> {
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        announced.get(tenant).copied().unwrap_or(0)
+        if announced.get(subject.tenant()).is_some_and(|newest| subject.revision < *newest) {
+            return Err(LeaseError::Ended(EndReason::Changed));
+        }
+        Ok(())
     }
 }

@@ -101,6 +101,8 @@ impl Leases {
                 (None, Some(binding)) => machine.follow(&Subject::of(tenant, binding), now),
                 (reason, _) => machine.end(reason.unwrap_or(EndReason::Changed), tenant.revision),
             });
+            // One that was suspended and is wanted by nobody has no keeper to do it.
+            self.0.retire(&cell);
         }
     }
 
