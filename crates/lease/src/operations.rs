@@ -14,8 +14,8 @@ use crate::cell::Run;
 use crate::subject::LeaseId;
 use crate::{Held, LeaseError, Leases, Source, Subject};
 
-/// How often a request begins again because its session or its sealing key was renewed under it: once for each of the
-/// two. Whoever needs more is told to retry.
+/// How often a request begins again because its session or its sealing key was renewed under it, or the call that it
+/// joined counts no more: twice for all of them. Whoever needs more is told to retry.
 const MAX_REPEATS: usize = 2;
 
 /// A new key and its envelope. Has no Debug: it holds plaintext.
@@ -126,6 +126,12 @@ impl Leases {
             Ok(Entry::seal(&answer.value, &run.live.key, &key, asked, mark, answer.request_id)?)
         };
         let (entry, loaded) = cache.get_or_load(tenant, epoch, key, load).await?;
+        // The cloud allowed this very call, if it was ours. Of somebody else's, which may have begun long before, it
+        // counts only if the context was not denied since.
+        if !loaded && !run.cell.allows(&commitment, entry.order) {
+            cache.remove(&key).await;
+            return Err(LeaseError::LeaseOver);
+        }
         let source = if loaded { Source::Cloud } else { Source::Cache };
         let plaintext = entry.open(&run.live.key, &key)?;
         Ok(self.held(run, plaintext, source, entry.request_id.clone()))

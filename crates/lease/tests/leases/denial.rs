@@ -201,3 +201,25 @@ async fn p9_requests_never_probe_a_denied_binding() {
     bench.clock.settle().await;
     assert_eq!(bench.cloud.count(Call::Assume), before);
 }
+
+#[tokio::test]
+async fn nobody_joins_a_load_that_began_before_their_context_was_denied() {
+    let bench = Bench::new().await;
+    let odd = context("odd");
+    let (first, second) = (bench.wrapped_under(&odd).await, bench.wrapped_under(&odd).await);
+    let ask = || {
+        let (leases, subject, wrapped, under) =
+            (bench.leases.clone(), bench.subject(), first.clone(), odd.clone());
+        tokio::spawn(async move { leases.unwrap(&subject, &wrapped, &under).await.map(|_| ()) })
+    };
+    let mut held = bench.cloud.hold(Call::Unwrap);
+    let early = ask();
+    held.reached().await;
+    bench.cloud.forbid(Some(odd.clone()));
+    assert!(bench.unwrap_under(&second, &odd).await.is_err());
+    let late = ask();
+    bench.clock.settle().await;
+    held.go_on();
+    early.await.unwrap().unwrap();
+    assert!(matches!(late.await.unwrap(), Err(LeaseError::RequestDenied(_))), "it asked after the denial");
+}
