@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use leasehold_clock::{Moment, TimeSource};
 use leasehold_tenant::RevocationBound;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::flights::Urgency;
 
@@ -26,6 +26,10 @@ const PROOFS_PER_BOUND: f64 = 1.0 / 0.4;
 /// How much may be used at once after a quiet time, in seconds of the rate. One second: the clouds' own buckets are
 /// about as deep.
 const BURST: f64 = 1.0;
+
+/// The rates that a budget works with; others are moved to the nearest of them. A rate of zero, or none at all, would
+/// never give a turn and let every lease lapse.
+const RATES: std::ops::RangeInclusive<f64> = 0.1..=1e6;
 
 /// A plan that would use more of the budget than renewals may.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -70,6 +74,8 @@ pub fn check_plan(
 pub(crate) struct Budget {
     clock: Arc<dyn TimeSource>,
     state: Arc<Mutex<State>>,
+    /// Tells the pump that somebody came, who may be served before those that it sleeps for.
+    arrived: Arc<Notify>,
 }
 
 struct State {
@@ -84,14 +90,16 @@ struct State {
 impl Budget {
     pub(crate) fn new(proofs_per_second: f64, clock: Arc<dyn TimeSource>) -> Self {
         let now = clock.now();
+        // `max` first: of a number and none it gives the number.
+        let rate = proofs_per_second.max(*RATES.start()).min(*RATES.end());
         let state = State {
-            all: Bucket::full(proofs_per_second, now),
-            retries: Bucket::full(proofs_per_second * RETRY_SHARE, now),
+            all: Bucket::full(rate, now),
+            retries: Bucket::full(rate * RETRY_SHARE, now),
             waiting: BinaryHeap::new(),
             arrivals: 0,
             pumping: false,
         };
-        Self { clock, state: Arc::new(Mutex::new(state)) }
+        Self { clock, state: Arc::new(Mutex::new(state)), arrived: Arc::default() }
     }
 
     /// Completes when it is the caller's turn. A caller that goes away loses its place and nothing else. The queue is
@@ -107,7 +115,9 @@ impl Budget {
             let arrival = state.arrivals;
             state.arrivals += 1;
             state.waiting.push(Waiter { urgency, arrival, grant });
-            if !std::mem::replace(&mut state.pumping, true) {
+            if std::mem::replace(&mut state.pumping, true) {
+                self.arrived.notify_one();
+            } else {
                 tokio::spawn(self.clone().pump());
             }
             turn
@@ -129,7 +139,10 @@ impl Budget {
                     }
                 }
             };
-            self.clock.sleep(pause).await;
+            tokio::select! {
+                () = self.clock.sleep(pause) => {}
+                () = self.arrived.notified() => {}
+            }
         }
     }
 
@@ -144,7 +157,7 @@ impl State {
         loop {
             let next = self.waiting.peek()?;
             if !next.grant.is_closed() && !self.take(next.urgency, now) {
-                return Some(self.pause(now));
+                return Some(self.pause());
             }
             if let Some(waiter) = self.waiting.pop() {
                 // One who left in this very moment wastes a turn, which is a turn for everybody else a little later.
@@ -165,7 +178,7 @@ impl State {
         }
     }
 
-    fn pause(&self, _now: Moment) -> Duration {
+    fn pause(&self) -> Duration {
         match self.waiting.peek().map(|next| next.urgency) {
             Some(Urgency::Retry) => self.retries.until_one().max(self.all.until_one()),
             _ => self.all.until_one(),
@@ -297,6 +310,41 @@ mod tests {
     async fn p9_retries_of_denied_bindings_get_a_tenth_of_the_budget() {
         let granted = order_of(&[Urgency::Retry; 50], 100).await.len();
         assert!((9..=12).contains(&granted), "{granted} retries in 100 s at 1 proof/s");
+    }
+
+    #[tokio::test]
+    async fn p9_a_renewal_does_not_sleep_until_the_next_retry_may_go() {
+        let clock = ManualClock::new();
+        let budget = Budget::new(1.0, Arc::new(clock.clone()));
+        budget.turn(Urgency::Retry).await;
+        let retry = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.turn(Urgency::Retry).await }
+        });
+        clock.advance(Duration::from_secs(2)).await;
+        let renewal = tokio::spawn(async move { budget.turn(Urgency::Needed { by: at(60) }).await });
+        clock.settle().await;
+        assert!(renewal.is_finished(), "there is a whole token, and only retries have none");
+        assert!(!retry.is_finished());
+    }
+
+    #[tokio::test]
+    async fn a_rate_that_is_no_rate_neither_stops_nor_floods() {
+        for rate in [0.0, -1.0, f64::NAN] {
+            let clock = ManualClock::new();
+            let budget = Budget::new(rate, Arc::new(clock.clone()));
+            budget.turn(Urgency::Retry).await;
+            let turns: Vec<_> = [Urgency::Needed { by: at(0) }, Urgency::Retry]
+                .map(|urgency| {
+                    let budget = budget.clone();
+                    tokio::spawn(async move { budget.turn(urgency).await })
+                })
+                .into();
+            clock.settle().await;
+            assert!(turns.iter().all(|turn| !turn.is_finished()), "{rate} does not mean at will");
+            clock.advance(Duration::from_secs(200)).await;
+            assert!(turns.iter().all(tokio::task::JoinHandle::is_finished), "{rate} does not mean never");
+        }
     }
 
     #[tokio::test]
