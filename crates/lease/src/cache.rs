@@ -194,7 +194,11 @@ impl Share {
         self.bytes += cost;
         self.order.push_back((serial, key));
         let mut crowded_out = Vec::new();
-        while self.bytes > most || self.order.len() > 2 * self.charged.len() {
+        if self.order.len() > 2 * self.charged.len() {
+            // Most of the queue are places of keys that were charged again since; nobody is crowded out for them.
+            self.order.retain(|(serial, key)| self.charged.get(key).is_some_and(|c| c.serial == *serial));
+        }
+        while self.bytes > most {
             let Some((serial, key)) = self.order.pop_front() else { break };
             // A key that was charged again since stands further back in the queue.
             if self.charged.get(&key).is_some_and(|charge| charge.serial == serial) {
@@ -265,6 +269,18 @@ mod tests {
         assert!(cache.get(&name(2, 0)).await.is_none(), "the flood's first entry made room");
         assert!(cache.get(&name(2, 999)).await.is_some(), "for its newest");
         assert!(cache.bytes_of(&"flood".parse().unwrap()) <= 10 * (ENTRY_OVERHEAD + 100));
+    }
+
+    #[test]
+    fn an_entry_that_is_loaded_again_and_again_crowds_nobody_out() {
+        let mut share = Share::default();
+        let epoch = LeaseEpoch::new(1);
+        share.charge(epoch, name(1, 0), 100, 1_000);
+        for _ in 0..100 {
+            assert!(share.charge(epoch, name(1, 1), 100, 1_000).is_empty(), "there is room for both");
+            assert!(share.order.len() <= 4, "and the queue stays short");
+        }
+        assert_eq!(share.bytes, 200);
     }
 
     #[tokio::test]
