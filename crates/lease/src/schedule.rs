@@ -15,6 +15,10 @@ const RENEW_AT_LEAST: f64 = 0.4;
 /// answers. 0.8 × 900 s leaves 3 min for retries.
 const SESSION_SHARE: f64 = 0.8;
 
+/// A session that is over when it is made, as when our wall clock is far ahead of the cloud's, must not make proofs follow
+/// one another without a pause.
+const RENEW_PAUSE_LEAST: Duration = Duration::from_secs(1);
+
 /// How often a denied binding is asked again while it is in demand, for the first [`EAGER_FOR`].
 pub(crate) const RETRY_DENIED: Duration = Duration::from_secs(10);
 
@@ -30,10 +34,11 @@ const RETRY_UNANSWERED: Duration = Duration::from_secs(1);
 /// Within the shortest bound of 15 s, and so at least one retry falls into the second half of every lease.
 const RETRY_UNANSWERED_MOST: Duration = Duration::from_secs(10);
 
-/// How long after the start of a proof the next one is due: 40–50 % of the bound, and within the life of the session.
+/// How long after the start of a proof the next one is due: 40–50 % of the bound, and within the life of the session if
+/// that is longer than a moment.
 pub(crate) fn renew_after(bound: RevocationBound, session_life: Duration, seed: u64) -> Duration {
     let share = RENEW_AT_LEAST + (RENEW_AT_MOST - RENEW_AT_LEAST) * unit(seed);
-    bound.get().mul_f64(share).min(session_life.mul_f64(SESSION_SHARE))
+    bound.get().mul_f64(share).min(session_life.mul_f64(SESSION_SHARE).max(RENEW_PAUSE_LEAST))
 }
 
 /// How long to wait before a binding is asked again that has been denied for `denied_for`.
@@ -49,8 +54,8 @@ pub(crate) fn retry_denied_after(denied_for: Duration, seed: u64) -> Duration {
 pub(crate) fn retry_unanswered_after(failures: u32, retry_after: Option<Duration>, seed: u64) -> Duration {
     let doubled = RETRY_UNANSWERED.saturating_mul(1 << failures.saturating_sub(1).min(10));
     let pause = doubled.min(RETRY_UNANSWERED_MOST);
-    // A cloud that says when to come back is not asked sooner.
-    retry_after.map_or_else(|| shortened(pause, seed), |asked| asked.max(pause))
+    // A cloud that says when to come back is not asked sooner, within reason: its word alone must not stop recovery.
+    retry_after.map_or_else(|| shortened(pause, seed), |asked| asked.min(RETRY_DENIED_MOST).max(pause))
 }
 
 /// `pause` less up to a fifth of it.
@@ -83,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_renewal_leaves_half_of_the_bound_for_retries(bound in 15u64..=3600, session in 1u64..=43_200, seed: u64) {
+        fn a_renewal_leaves_half_of_the_bound_for_retries(bound in 15u64..=3600, session in 2u64..=43_200, seed: u64) {
             let bound = RevocationBound::try_from(s(bound)).unwrap();
             let due = renew_after(bound, s(session), seed);
             prop_assert!(due <= bound.get().mul_f64(0.5));
@@ -104,6 +109,16 @@ mod tests {
             prop_assert!(retry_unanswered_after(failures, Some(s(asked)), seed) >= s(asked));
             prop_assert!(retry_unanswered_after(failures, None, seed) <= s(10));
         }
+    }
+
+    #[test]
+    fn p10_no_answer_puts_the_next_proof_off_for_longer_than_5_min() {
+        assert_eq!(retry_unanswered_after(1, Some(s(86_400)), 0), s(300));
+    }
+
+    #[test]
+    fn p9_sessions_that_are_over_when_made_do_not_make_proofs_spin() {
+        assert_eq!(renew_after(RevocationBound::DEFAULT, Duration::ZERO, 0), s(1));
     }
 
     #[test]
