@@ -291,6 +291,10 @@ impl<'a> UnwrapRequest<'a> {
         if !ours {
             return Err(LeaseError::ForeignEnvelope);
         }
+        // Each version asked for gets a lease, of which there are few: none for one that the cloud cannot have.
+        if Canary::of(binding)?.key_version().is_none() && !header.key_version.is_none() {
+            return Err(LeaseError::ForeignEnvelope);
+        }
         if header.hierarchy != binding.hierarchy {
             return Err(LeaseError::WrongHierarchy);
         }

@@ -12,7 +12,7 @@ use leasehold_provider::{
     Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KeyState, OnboardingKit,
     OwnIdentity, ProviderError, Session, Throttler, WrapContext,
 };
-use leasehold_secret::{Arena, KeyLength, PlaintextKey};
+use leasehold_secret::{Arena, KeyLength, PlaintextKey, SecretError};
 use leasehold_tenant::Binding;
 use tokio::sync::oneshot;
 
@@ -25,6 +25,7 @@ pub(crate) enum Mood {
     Outage,
     Throttle,
     BlackHole,
+    Panic,
 }
 
 /// Which call.
@@ -67,6 +68,9 @@ struct State {
     trust: Mood,
     key: Mood,
     forbidden: Option<EncryptionContext>,
+    /// The version that wraps, and the one that is denied.
+    version: KeyVersion,
+    forbidden_version: Option<KeyVersion>,
     sentinel: Mood,
     session_life: Duration,
     expired_before: u64,
@@ -92,6 +96,8 @@ impl Cloud {
             trust: Mood::Allow,
             key: Mood::Allow,
             forbidden: None,
+            version: KeyVersion::none(),
+            forbidden_version: None,
             sentinel: Mood::Allow,
             session_life: Duration::from_secs(900),
             expired_before: 0,
@@ -124,6 +130,15 @@ impl Cloud {
 
     pub(crate) fn forbid(&self, context: Option<EncryptionContext>) {
         self.lock().forbidden = context;
+    }
+
+    /// The key has versions, and wraps under this one unless another is named.
+    pub(crate) fn version(&self, version: &str) {
+        self.lock().version = version.parse().unwrap();
+    }
+
+    pub(crate) fn forbid_version(&self, version: Option<&str>) {
+        self.lock().forbidden_version = version.map(|version| version.parse().unwrap());
     }
 
     /// The cloud honours no session that was made before now.
@@ -175,12 +190,14 @@ impl Cloud {
         &self,
         call: Call,
         session: &Session,
+        version: &KeyVersion,
         context: &WrapContext<'_>,
     ) -> Result<(), ProviderError> {
         let (mood, number) = {
             let state = self.lock();
             let number = *session.credentials::<u64>().unwrap();
-            let forbidden = state.forbidden.as_ref() == Some(context.context);
+            let forbidden = state.forbidden.as_ref() == Some(context.context)
+                || state.forbidden_version.as_ref() == Some(version);
             (if forbidden { Mood::Deny } else { state.key }, number)
         };
         if call == Call::Canary {
@@ -193,11 +210,16 @@ impl Cloud {
         self.arrive(call, mood, Edge::Key).await
     }
 
-    fn keep(&self, key: &PlaintextKey, context: &WrapContext<'_>) -> Answer<Ciphertext> {
+    fn keep(
+        &self,
+        key: &PlaintextKey,
+        version: &KeyVersion,
+        context: &WrapContext<'_>,
+    ) -> Answer<Ciphertext> {
         let mut state = self.lock();
         let bytes = format!("ciphertext-{}", state.wrapped.len()).into_bytes();
         state.wrapped.insert(bytes.clone(), (key.expose().to_vec(), bound(context)));
-        answer_of(Ciphertext { bytes: bytes.into(), key_version: KeyVersion::none() })
+        answer_of(Ciphertext { bytes: bytes.into(), key_version: version.clone() })
     }
 }
 
@@ -209,12 +231,17 @@ async fn answer(mood: Mood, edge: Edge) -> Result<(), ProviderError> {
         Mood::Outage => Fault::Unavailable,
         Mood::Throttle => Fault::Throttled { by: Throttler::Cloud, retry_after: None },
         Mood::BlackHole => std::future::pending().await,
+        Mood::Panic => panic!("as the test said"),
     };
     Err(ProviderError::new(fault, "as the test said"))
 }
 
 fn bound(context: &WrapContext<'_>) -> Vec<u8> {
     format!("{} {} {}", context.purpose.as_str(), context.header, context.context.commitment()).into_bytes()
+}
+
+fn no_room(_: SecretError) -> ProviderError {
+    ProviderError::new(Fault::Throttled { by: Throttler::OwnBudget, retry_after: None }, "no locked memory")
 }
 
 fn answer_of<T>(value: T) -> Answer<T> {
@@ -261,12 +288,12 @@ impl KeyProvider for Cloud {
         &self,
         session: &Session,
         length: KeyLength,
-        _: &KeyVersion,
+        version: &KeyVersion,
         context: WrapContext<'_>,
     ) -> Result<Answer<Generated>, ProviderError> {
-        self.use_key(Call::Generate, session, &context).await?;
-        let key = PlaintextKey::generate(&self.arena, length).unwrap();
-        let ciphertext = self.keep(&key, &context).value;
+        self.use_key(Call::Generate, session, version, &context).await?;
+        let key = PlaintextKey::generate(&self.arena, length).map_err(no_room)?;
+        let ciphertext = self.keep(&key, version, &context).value;
         Ok(answer_of(Generated { key, ciphertext }))
     }
 
@@ -284,11 +311,11 @@ impl KeyProvider for Cloud {
         &self,
         session: &Session,
         key: &PlaintextKey,
-        _: &KeyVersion,
+        version: &KeyVersion,
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
-        self.use_key(Call::Wrap, session, &context).await?;
-        Ok(self.keep(key, &context))
+        self.use_key(Call::Wrap, session, version, &context).await?;
+        Ok(self.keep(key, version, &context))
     }
 
     async fn unwrap(
@@ -298,11 +325,11 @@ impl KeyProvider for Cloud {
         context: WrapContext<'_>,
     ) -> Result<Answer<PlaintextKey>, ProviderError> {
         let call = if context.purpose == Purpose::Canary { Call::Canary } else { Call::Unwrap };
-        self.use_key(call, session, &context).await?;
+        self.use_key(call, session, &ciphertext.key_version, &context).await?;
         let kept = self.lock().wrapped.get(&ciphertext.bytes[..]).cloned();
         match kept {
             Some((mut key, to)) if to == bound(&context) => {
-                Ok(answer_of(PlaintextKey::take(&self.arena, &mut key).unwrap()))
+                Ok(answer_of(PlaintextKey::take(&self.arena, &mut key).map_err(no_room)?))
             }
             _ => Err(ProviderError::new(Fault::Rejected, "not made for this key and context")),
         }
@@ -310,7 +337,7 @@ impl KeyProvider for Cloud {
 
     async fn describe(&self, _: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
         Ok(answer_of(KeyDescription {
-            current_version: KeyVersion::none(),
+            current_version: self.lock().version.clone(),
             rotates: None,
             warnings: Vec::new(),
         }))

@@ -14,3 +14,4 @@ mod operator;
 mod outage;
 mod sentinel;
 mod time;
+mod versions;
