@@ -188,6 +188,8 @@ impl Machine {
     pub(crate) fn land(&mut self, flight: u64, outcome: Outcome, now: Now, means: &Means<'_>) {
         let Some(flight) = self.flights.remove(flight) else { return };
         self.expire(now);
+        // What an older proof said of our own identity, this one says anew.
+        self.masked = matches!(outcome, Outcome::Masked(_));
         let result = match outcome {
             Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
             Outcome::Denied(error)
@@ -199,7 +201,6 @@ impl Machine {
             // What was denied is not the binding that we have now.
             Outcome::Denied(_) => Err(LeaseError::Ended(EndReason::Changed)),
             Outcome::Masked(error) => {
-                self.masked = true;
                 self.unanswered(Some(Arc::clone(&error)), None, now);
                 Err(LeaseError::Masked(error))
             }

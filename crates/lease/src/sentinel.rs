@@ -81,7 +81,10 @@ impl Sentinel {
                     }
                 }
             };
-            waiting.send_replace(Some(self.question().await));
+            // In a task of its own: should the provider panic, there is no verdict, and the next question can be asked.
+            let sentinel = self.clone();
+            let verdict = tokio::spawn(async move { sentinel.question().await }).await;
+            waiting.send_replace(Some(verdict.unwrap_or(Verdict::TenantsWord)));
         }
     }
 

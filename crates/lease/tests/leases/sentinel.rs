@@ -95,3 +95,32 @@ async fn each_verdict_comes_from_a_question_asked_after_its_denial() {
     }
     assert_eq!(bench.cloud.count(Call::Assume), 5, "activation, first use, three reproves");
 }
+
+#[tokio::test]
+async fn a_sentinel_whose_provider_panicked_once_can_be_asked_again() {
+    let bench = Bench::with_sentinel().await;
+    bench.wrapped().await;
+    bench.cloud.trust(Mood::Deny);
+    bench.cloud.sentinel(Mood::Panic);
+    assert!(matches!(bench.leases.reprove(&bench.subject()).await, Err(LeaseError::Denied(_))));
+    bench.cloud.sentinel(Mood::Deny);
+    let proof = bench.reproving();
+    bench.clock.advance(S(2)).await;
+    assert!(matches!(proof.await.unwrap(), Err(LeaseError::Masked(_))));
+}
+
+#[tokio::test]
+async fn p3_an_outage_after_a_masked_denial_is_told_as_an_outage() {
+    let bench = Bench::with_sentinel().await;
+    bench.wrapped().await;
+    bench.cloud.trust(Mood::Deny);
+    bench.cloud.sentinel(Mood::Deny);
+    assert!(bench.leases.reprove(&bench.subject()).await.is_err());
+    bench.cloud.both(Mood::Outage);
+    assert!(bench.leases.reprove(&bench.subject()).await.is_err());
+    assert!(!bench.leases.view(bench.subject().name()).masked, "the newest proof was not denied");
+    bench.cloud.both(Mood::Allow);
+    bench.cloud.key(Mood::Deny);
+    assert!(matches!(bench.leases.reprove(&bench.subject()).await, Err(LeaseError::Denied(_))));
+    assert!(!bench.leases.view(bench.subject().name()).masked);
+}
