@@ -145,7 +145,10 @@ impl Cell {
                 .runtime
                 .spawn(async move { cell.hub.cache.forget(cell.id.binding.tenant(), ended).await });
         }
-        self.publish(state, guarded.machine.state());
+        // That a run ended is told even if, in this very step, the next one was asked for or began.
+        let ended = machine.take_ended().unwrap_or(state);
+        self.publish(state, ended);
+        self.publish(ended, machine.state());
         if next.is_some_and(|next| wake.is_none_or(|wake| next < wake)) || (next.is_some() && !guarded.kept) {
             self.wake_keeper(guarded);
         }

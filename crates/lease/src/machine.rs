@@ -69,6 +69,8 @@ pub(crate) struct Machine {
     denials: u64,
     ends: u64,
     masked: bool,
+    /// How the last run ended, until somebody is told.
+    ended: Option<LeaseState>,
     /// When a live lease is to be renewed.
     renew_at: Moment,
     /// When to prove again after a denial or a failure.
@@ -94,6 +96,7 @@ impl Machine {
             denials: 0,
             ends: 0,
             masked: false,
+            ended: None,
             renew_at: now,
             retry_at: None,
             suspect_at: None,
@@ -431,6 +434,11 @@ impl Machine {
         }
     }
 
+    /// How a run ended since this was last asked, whatever has followed it since.
+    pub(crate) fn take_ended(&mut self) -> Option<LeaseState> {
+        self.ended.take()
+    }
+
     /// Whether the lease may be forgotten: nothing is held, asked or wanted.
     pub(crate) fn is_dormant(&self) -> bool {
         matches!(self.phase, Phase::Idle)
@@ -447,6 +455,11 @@ impl Machine {
     fn leave(&mut self, to: Phase) {
         if let Phase::Live(live) = std::mem::replace(&mut self.phase, to) {
             live.key.wipe();
+            self.ended = Some(match self.phase {
+                // Nothing is left of the run, even if a proof for the next one is under way.
+                Phase::Idle => LeaseState::Idle,
+                _ => self.state(),
+            });
         }
         (self.suspect_at, self.suspected) = (None, None);
         if matches!(self.phase, Phase::Idle | Phase::Suspended(_)) {

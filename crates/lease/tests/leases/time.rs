@@ -142,3 +142,31 @@ async fn proofs_of_many_leases_do_not_come_in_step() {
     let gaps: std::collections::HashSet<_> = due.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.len() > 10, "each pause is jittered anew: {gaps:?}");
 }
+
+#[tokio::test]
+async fn watchers_learn_of_a_lease_that_ended_even_if_the_next_begins_in_the_same_moment() {
+    let mut bench = Bench::new().await;
+    bench.bound(15);
+    bench.wrapped().await;
+    // Before its renewal is due, and such that a proof within its deadline of 10 s can outlast it.
+    bench.clock.advance(Duration::from_millis(5_500)).await;
+    let mut held = bench.cloud.hold(Call::Canary);
+    let proof = bench.reproving();
+    held.reached().await;
+    bench.states();
+    // The proof lands past the bound of the old lease and within its own, before any timer has its turn.
+    held.go_on();
+    bench.clock.suspend_for(Duration::from_millis(9_800));
+    proof.await.unwrap().unwrap();
+    assert_eq!(bench.states(), [LeaseState::Lapsed, LeaseState::Live]);
+}
+
+#[tokio::test]
+async fn watchers_learn_of_a_lease_that_a_restored_snapshot_ended_under_a_request() {
+    let mut bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.states();
+    bench.clock.restore_snapshot();
+    bench.unwrap(&wrapped).await.unwrap();
+    assert_eq!(bench.states(), [LeaseState::Idle, LeaseState::Proving, LeaseState::Live]);
+}
