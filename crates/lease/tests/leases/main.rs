@@ -12,6 +12,7 @@ mod denial;
 mod flights;
 mod operator;
 mod outage;
+mod room;
 mod sentinel;
 mod time;
 mod versions;

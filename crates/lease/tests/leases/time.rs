@@ -170,3 +170,24 @@ async fn watchers_learn_of_a_lease_that_a_restored_snapshot_ended_under_a_reques
     bench.unwrap(&wrapped).await.unwrap();
     assert_eq!(bench.states(), [LeaseState::Idle, LeaseState::Proving, LeaseState::Live]);
 }
+
+#[tokio::test]
+async fn p1_whoever_only_observes_keeps_no_lease_alive() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    let context = leasehold_envelope::EncryptionContext::empty();
+    let answer = bench.leases.unwrap(&bench.subject(), &wrapped, &context).await.unwrap();
+    let mut watcher = bench.leases.events();
+    // Up to a second before the 15 min that an unused lease is kept for.
+    for _ in 0..899 {
+        bench.clock.advance(S(1)).await;
+        assert!(answer.peek().is_ok());
+        assert_eq!(bench.state(), LeaseState::Live);
+        bench.leases.tenant_changed(&bench.tenant);
+        let _ = watcher.try_recv();
+    }
+    bench.clock.advance(S(1)).await;
+    drop(answer);
+    assert_eq!(bench.state(), LeaseState::Idle, "looked at every second, and used by nobody");
+    assert_eq!(bench.arena.in_use(), 0);
+}
