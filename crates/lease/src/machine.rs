@@ -455,11 +455,7 @@ impl Machine {
     fn leave(&mut self, to: Phase) {
         if let Phase::Live(live) = std::mem::replace(&mut self.phase, to) {
             live.key.wipe();
-            self.ended = Some(match self.phase {
-                // Nothing is left of the run, even if a proof for the next one is under way.
-                Phase::Idle => LeaseState::Idle,
-                _ => self.state(),
-            });
+            self.ended = Some(self.state());
         }
         (self.suspect_at, self.suspected) = (None, None);
         if matches!(self.phase, Phase::Idle | Phase::Suspended(_)) {
