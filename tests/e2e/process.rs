@@ -115,11 +115,11 @@ async fn p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process() {
     process.revoke_trust();
     process.reprove().await;
     watcher.until(LeaseState::Denied).await;
-    drop(carrier);
+    // `carrier` stays: that its connection closes is the service's affair.
     for (what, key) in [("generated and unwrapped", &made.key), ("wrapped", &own)] {
         // Connections close within moments; that they have is not announced.
         let gone = async || process.find(key.expose()).is_empty().then_some(());
-        let left = tokio::time::timeout(PATIENCE, eventually(gone)).await;
+        let left = tokio::time::timeout(PATIENCE / 2, eventually(gone)).await;
         assert!(left.is_ok(), "the key that was {what} is still at {:?}", process.find(key.expose()));
     }
 }

@@ -252,3 +252,49 @@ async fn p4_connections_that_carried_what_was_wiped_are_closed() {
     watcher.end().await;
     assert!(carrier.leases().await.is_ok(), "and another one is welcome");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_every_other_lever_is_noticed_by_the_next_proof() {
+    let world = World::start(&["acme"]).await;
+    let mut watcher = world.watch("acme", WatchMode::Hold).await;
+    let (key, wrapped) = world.generate("acme", "main").await;
+    let role = world.tenant("acme").role.clone();
+    for (edge, lever) in [
+        ("trust", Edit::TrustDenyPrincipal { role: role.clone(), principal: "*".to_owned() }),
+        ("key", Edit::RoleDetachPolicies { role: role.clone() }),
+        ("key", Edit::RoleDeny { role, actions: vec!["kms:Decrypt".to_owned()] }),
+    ] {
+        watcher.until(LeaseState::Live).await;
+        let edit = world.edit(lever);
+        let _ = world.reprove("acme").await;
+        let told = watcher.until(LeaseState::Denied).await.status.denial.clone().unwrap();
+        assert_eq!(told.edge, edge);
+        let asked = world.unwrap("acme", &wrapped, "main").await;
+        refused(asked, Code::FailedPrecondition, ErrorReason::BindingDenied);
+        world.undo(edit);
+        let _ = world.reprove("acme").await;
+        assert!(world.unwrap("acme", &wrapped, "main").await.unwrap().value.matches(&key));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_lower_bound_applies_to_live_leases_at_once() {
+    let world = World::start(&["acme"]).await;
+    let bound = |seconds| v1::LeaseTerms {
+        revocation_bound: Some(prost_types::Duration { seconds, nanos: 0 }),
+        ..Default::default()
+    };
+    world.set_terms("acme", bound(60), "lease_terms.revocation_bound").await;
+    let (_, wrapped) = world.generate("acme", "main").await;
+    world.unwrap("acme", &wrapped, "main").await.unwrap();
+    world.revoke_trust("acme");
+    // The next proof is due 24 s after the first at the earliest.
+    world.clock.jump(Duration::from_secs(20));
+    world.unwrap("acme", &wrapped, "main").await.unwrap();
+    world.set_terms("acme", bound(15), "lease_terms.revocation_bound").await;
+    let Err(ClientError::Refused(refusal)) = world.unwrap("acme", &wrapped, "main").await else {
+        panic!("served beyond the bound")
+    };
+    let over = matches!(refusal.reason(), Some(ErrorReason::LeaseLapsed | ErrorReason::BindingDenied));
+    assert!(over, "{refusal}");
+}
