@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold_clock::TimeSource;
-use leasehold_provider::{Fault, KeyProvider};
+use leasehold_provider::{Edge, Fault, KeyProvider, ProviderError};
 use leasehold_tenant::Binding;
 use tokio::sync::watch;
 
@@ -94,14 +94,45 @@ impl Sentinel {
             answer = inner.provider.assume(&inner.binding) => answer,
             () = inner.clock.sleep(inner.wait) => return Verdict::TenantsWord,
         };
-        match answer.map_err(|error| error.fault().clone()) {
-            Err(Fault::Denied { .. } | Fault::OwnIdentity) => {
+        match answer {
+            Err(error) if is_answered_denial(&error) => {
                 tracing::error!(
                     "the sentinel is denied too: our own identity seems broken, denials are masked"
                 );
                 Verdict::OurFault
             }
             _ => Verdict::TenantsWord,
+        }
+    }
+}
+
+/// Whether the cloud itself said no to us as ourselves: at the first hop, or to our own credentials. Credentials that did
+/// not load have no code of the cloud's, and tell nothing.
+fn is_answered_denial(error: &ProviderError) -> bool {
+    match error.fault() {
+        Fault::Denied { edge } => *edge == Edge::Trust { hop: 0 },
+        Fault::OwnIdentity => error.code().is_some(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_cloud_answered_to_us_as_ourselves_tells_of_our_own_fault() {
+        let error = |fault, code| ProviderError::new(fault, "").with_code(code);
+        let denied = |hop| Fault::Denied { edge: Edge::Trust { hop } };
+        assert!(is_answered_denial(&error(denied(0), Some("AccessDenied"))));
+        assert!(is_answered_denial(&error(Fault::OwnIdentity, Some("InvalidClientTokenId"))));
+        for silent in [
+            error(denied(1), Some("AccessDenied")),
+            error(Fault::Denied { edge: Edge::Key }, Some("AccessDeniedException")),
+            error(Fault::OwnIdentity, None),
+            error(Fault::Unavailable, Some("InternalFailure")),
+        ] {
+            assert!(!is_answered_denial(&silent), "{silent}");
         }
     }
 }
