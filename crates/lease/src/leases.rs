@@ -14,9 +14,7 @@ use crate::cell::{Cell, Run};
 use crate::hub::Hub;
 use crate::machine::Step;
 use crate::subject::LeaseId;
-use crate::{
-    EndReason, LeaseError, LeaseEvent, LeaseState, LeaseView, Providers, Settings, Subject, canary::Canary,
-};
+use crate::{EndReason, LeaseError, LeaseEvent, LeaseView, Providers, Settings, Subject, canary::Canary};
 
 /// How often a request looks at its lease anew because something changed while it waited: a superseded proof, the
 /// sentinel's verdict, a lease that was forgotten in between.
@@ -106,13 +104,13 @@ impl Leases {
         }
     }
 
-    /// The lease of a binding as it is now. Of several (one for each version of the key in use) the one in the state
-    /// that most needs attention.
+    /// The lease of a binding as it is now. Of several (one for each version of the key in use) the state that most needs
+    /// attention, and the shortest time.
     #[must_use]
     pub fn view(&self, binding: &BindingName) -> LeaseView {
         let views =
             self.0.existing(binding).into_iter().map(|cell| cell.with(|machine, now| machine.view(now)));
-        views.max_by_key(|view| urgency(view.state)).unwrap_or(LeaseView::IDLE)
+        views.reduce(LeaseView::together).unwrap_or(LeaseView::IDLE)
     }
 
     /// Keeps the lease proving for as long as the guard lives, as an engine does that holds keys.
@@ -238,18 +236,6 @@ impl HoldGuard {
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         self.cell.id().binding.tenant()
-    }
-}
-
-/// Of the leases of one binding, the one to speak of first.
-fn urgency(state: LeaseState) -> u8 {
-    match state {
-        LeaseState::Idle => 0,
-        LeaseState::Proving => 1,
-        LeaseState::Live => 2,
-        LeaseState::Lapsed => 3,
-        LeaseState::Suspended => 4,
-        LeaseState::Denied => 5,
     }
 }
 

@@ -23,6 +23,20 @@ pub enum LeaseState {
     Suspended,
 }
 
+impl LeaseState {
+    /// Of the leases of one binding, which to speak of first: the greatest.
+    fn attention(self) -> u8 {
+        match self {
+            Self::Idle => 0,
+            Self::Proving => 1,
+            Self::Live => 2,
+            Self::Lapsed => 3,
+            Self::Suspended => 4,
+            Self::Denied => 5,
+        }
+    }
+}
+
 /// A lease at one moment.
 #[derive(Debug, Clone)]
 pub struct LeaseView {
@@ -50,6 +64,24 @@ impl LeaseView {
         denial: None,
         masked: false,
     };
+
+    /// What may be said of two leases of one binding at once: the state that most needs attention; of two that live, the
+    /// time that both have left and the later life, so that nothing is held for longer than either allows.
+    pub(crate) fn together(self, other: Self) -> Self {
+        let masked = self.masked || other.masked;
+        let attention = |view: &Self| view.state.attention();
+        let (more, less) = if attention(&self) >= attention(&other) { (self, other) } else { (other, self) };
+        if less.state != LeaseState::Live || more.state != LeaseState::Live {
+            return Self { masked, ..more };
+        }
+        Self {
+            ttl: more.ttl.min(less.ttl),
+            proof_age: more.proof_age.max(less.proof_age),
+            epoch: more.epoch.max(less.epoch),
+            masked,
+            ..more
+        }
+    }
 }
 
 /// A lease changed its state.
@@ -61,4 +93,34 @@ pub struct LeaseEvent {
     pub state: LeaseState,
     /// Whether this is the first denial since the lease was last live or idle: the one to tell other replicas of.
     pub first_denial: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(ttl: u64, age: u64, epoch: u64) -> LeaseView {
+        LeaseView {
+            state: LeaseState::Live,
+            ttl: Duration::from_secs(ttl),
+            proof_age: Some(Duration::from_secs(age)),
+            epoch: Some(LeaseEpoch::new(epoch)),
+            ..LeaseView::IDLE
+        }
+    }
+
+    #[test]
+    fn p1_of_two_live_versions_the_shorter_lease_is_told() {
+        for (a, b) in [(live(10, 5, 7), live(200, 100, 3)), (live(200, 100, 3), live(10, 5, 7))] {
+            let both = a.together(b);
+            assert_eq!((both.ttl, both.proof_age), (Duration::from_secs(10), Some(Duration::from_secs(100))));
+            assert_eq!(both.epoch, Some(LeaseEpoch::new(7)));
+        }
+    }
+
+    #[test]
+    fn a_denied_version_is_told_before_a_live_one() {
+        let denied = LeaseView { state: LeaseState::Denied, ..LeaseView::IDLE };
+        assert_eq!(live(10, 5, 7).together(denied).state, LeaseState::Denied);
+    }
 }
