@@ -1,7 +1,11 @@
 //! The state machine of one lease: plain data and rules, no waiting, no cloud.
 //!
 //! Time comes in as a parameter and what is to be done goes out as a return value, so that every rule can be tested
-//! without a clock or a task. Whatever leaves Live wipes before it returns.
+//! without a clock or a task. Whatever leaves Live wipes before it returns. What proofs report is in `landing`, what time
+//! brings in `timer`.
+
+mod landing;
+mod timer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +15,8 @@ use leasehold_ids::{BindingVersion, LeaseEpoch};
 use leasehold_provider::ProviderError;
 use leasehold_secret::Arena;
 
-use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
+use crate::flights::{Basis, Flights, Landing, Start, Urgency};
 use crate::live::{Live, Proof};
-use crate::schedule;
 use crate::{EndReason, LeaseError, LeaseState, LeaseView, Subject};
 
 /// A reading of the clock.
@@ -179,104 +182,6 @@ impl Machine {
     }
 }
 
-// === What proofs report ===
-
-impl Machine {
-    /// `flight` was denied; serving pauses until the sentinel has told whose fault it is.
-    pub(crate) fn await_verdict(&mut self, flight: u64) {
-        self.flights.await_verdict(flight);
-    }
-
-    /// `flight` ended. Tells its waiters what came of it.
-    pub(crate) fn land(&mut self, flight: u64, outcome: Outcome, now: Now, means: &Means<'_>) {
-        let Some(flight) = self.flights.remove(flight) else { return };
-        self.expire(now);
-        // What an older proof said of our own identity, this one says anew.
-        self.masked = matches!(outcome, Outcome::Masked(_));
-        let result = match outcome {
-            Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
-            Outcome::Denied(error)
-                if flight.basis.version == self.subject.binding.version && !self.is_suspended() =>
-            {
-                self.deny(Arc::clone(&error), now);
-                Err(LeaseError::Denied(error))
-            }
-            // What was denied is not the binding that we have now.
-            Outcome::Denied(_) => Err(LeaseError::Ended(EndReason::Changed)),
-            Outcome::Masked(error) => {
-                self.unanswered(Some(Arc::clone(&error)), None, now);
-                Err(LeaseError::Masked(error))
-            }
-            Outcome::Failed(error) => {
-                let (cause, retry_after) = cause(&error);
-                self.unanswered(cause, retry_after, now);
-                Err(error)
-            }
-        };
-        if result.is_err() && self.retry_at.is_none() {
-            // Whatever went wrong, a lease that is wanted is tried again.
-            self.unanswered(None, None, now);
-        }
-        flight.land(result);
-    }
-
-    fn proven(
-        &mut self,
-        flight: &Flight,
-        proof: Proof,
-        now: Now,
-        means: &Means<'_>,
-    ) -> Result<(), LeaseError> {
-        // A success counts only if no denial arrived, and nothing was changed or ended, since it began; and only the
-        // operator lifts a suspension.
-        let counts = flight.basis == self.basis() && proof.generation == now.generation;
-        if !counts || self.is_suspended() {
-            return Err(LeaseError::LeaseOver);
-        }
-        let (started, session_life) = (proof.started, proof.session_life);
-        if started + self.bound() <= now.at {
-            self.unanswered(None, None, now);
-            return Err(LeaseError::Lapsed(None));
-        }
-        let live = match &self.phase {
-            Phase::Live(live) => match live.renewed(proof) {
-                Some(renewed) => renewed.rekeyed(means.sealing_key_max_age, means.epoch, means.arena)?,
-                None => return Ok(()),
-            },
-            _ => Live::begin(proof, means.epoch, means.arena)?,
-        };
-        self.phase = Phase::Live(Arc::new(live));
-        self.forget_failures();
-        self.renew_at = started
-            + schedule::renew_after(self.subject.terms.revocation_bound(), session_life, self.jitter());
-        Ok(())
-    }
-
-    fn deny(&mut self, error: Arc<ProviderError>, now: Now) {
-        self.denials += 1;
-        let since = match &self.phase {
-            Phase::Denied { since, .. } => *since,
-            _ => now.at,
-        };
-        self.leave(Phase::Denied { error, since });
-        self.retry_at = Some(now.at + schedule::retry_denied_after(now.at.since(since), self.jitter()));
-    }
-
-    /// A proof got no answer. The lease neither ends early nor lives longer for it.
-    fn unanswered(&mut self, cause: Option<Arc<ProviderError>>, retry_after: Option<Duration>, now: Now) {
-        self.failures = self.failures.saturating_add(1);
-        self.last_failure = cause.or(self.last_failure.take());
-        let pause = match &self.phase {
-            Phase::Denied { since, .. } => schedule::retry_denied_after(now.at.since(*since), self.jitter()),
-            // A failed first proof leaves no mark: the next request starts anew. Only a holder makes us go on alone.
-            Phase::Idle if self.holders == 0 => return self.forget_failures(),
-            Phase::Suspended(_) => return,
-            _ => schedule::retry_unanswered_after(self.failures, retry_after, self.jitter()),
-        };
-        self.retry_at = Some(now.at + pause);
-    }
-}
-
 // === What the registry, the operator and engines say ===
 
 impl Machine {
@@ -322,78 +227,6 @@ impl Machine {
     pub(crate) fn unhold(&mut self, now: Moment) {
         self.holders = self.holders.saturating_sub(1);
         self.last_use = self.last_use.max(now);
-    }
-}
-
-// === What the timer does ===
-
-impl Machine {
-    /// Does whatever is due, and says which proof to begin.
-    pub(crate) fn tick(&mut self, now: Now) -> Option<Start> {
-        self.expire(now);
-        let asleep = matches!(self.phase, Phase::Idle | Phase::Suspended(_));
-        if !asleep && self.idle_at().is_some_and(|at| at <= now.at) {
-            self.ends += 1;
-            self.leave(Phase::Idle);
-        }
-        if self.flights.can_dequeue() || self.due().is_some_and(|at| at <= now.at) {
-            let urgency = match &self.phase {
-                Phase::Denied { .. } => Urgency::Retry,
-                Phase::Live(live) => Urgency::Needed { by: self.expires(live) },
-                _ => Urgency::Needed { by: now.at },
-            };
-            return Some(self.begin(urgency).0);
-        }
-        None
-    }
-
-    /// When to tick next; `None` if only somebody from outside can bring the lease to life.
-    pub(crate) fn next_wake(&self) -> Option<Moment> {
-        if self.flights.can_dequeue() {
-            return Some(Moment::START);
-        }
-        match &self.phase {
-            Phase::Live(live) => {
-                [Some(self.expires(live)), self.idle_at(), self.due()].into_iter().flatten().min()
-            }
-            Phase::Denied { .. } | Phase::Lapsed => [self.idle_at(), self.due()].into_iter().flatten().min(),
-            Phase::Idle => self.due(),
-            Phase::Suspended(_) => None,
-        }
-    }
-
-    /// When the next proof is due by itself. While one is under way, none is.
-    fn due(&self) -> Option<Moment> {
-        if !self.flights.is_empty() {
-            return None;
-        }
-        match &self.phase {
-            // After a failed renewal its retry decides.
-            Phase::Live(_) if self.failures == 0 => {
-                Some(self.suspect_at.map_or(self.renew_at, |at| at.min(self.renew_at)))
-            }
-            Phase::Live(_) => [self.retry_at, self.suspect_at].into_iter().flatten().min(),
-            Phase::Suspended(_) => None,
-            _ => self.retry_at,
-        }
-    }
-
-    /// When a lease that nobody uses is released.
-    fn idle_at(&self) -> Option<Moment> {
-        (self.holders == 0).then(|| self.last_use + self.subject.terms.idle_after())
-    }
-
-    /// Ends a lease whose time is over.
-    pub(crate) fn expire(&mut self, now: Now) {
-        let Phase::Live(live) = &self.phase else { return };
-        if live.generation != now.generation {
-            self.ends += 1;
-            self.leave(Phase::Idle);
-            self.retry_at = (self.holders > 0).then_some(now.at);
-        } else if self.expires(live) <= now.at {
-            self.leave(Phase::Lapsed);
-            self.retry_at = Some(now.at);
-        }
     }
 }
 
@@ -515,17 +348,5 @@ impl Machine {
     /// Differs from proof to proof and from lease to lease.
     pub(crate) fn jitter(&self) -> u64 {
         self.seed.wrapping_add(self.flights.begun())
-    }
-}
-
-/// What a failed proof says about its cause, and when the cloud wants to be asked again.
-fn cause(error: &LeaseError) -> (Option<Arc<ProviderError>>, Option<Duration>) {
-    match error {
-        LeaseError::Throttled { retry_after, source } => (Some(Arc::clone(source)), *retry_after),
-        LeaseError::Unavailable(e)
-        | LeaseError::OwnIdentity(e)
-        | LeaseError::Rejected(e)
-        | LeaseError::Misconfigured(e) => (Some(Arc::clone(e)), None),
-        _ => (None, None),
     }
 }

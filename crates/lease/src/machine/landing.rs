@@ -1,0 +1,119 @@
+//! What proofs report, and what follows from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_provider::ProviderError;
+
+use super::{Machine, Means, Now, Outcome, Phase};
+use crate::flights::Flight;
+use crate::live::{Live, Proof};
+use crate::{EndReason, LeaseError, schedule};
+
+impl Machine {
+    /// `flight` was denied; serving pauses until the sentinel has told whose fault it is.
+    pub(crate) fn await_verdict(&mut self, flight: u64) {
+        self.flights.await_verdict(flight);
+    }
+
+    /// `flight` ended. Tells its waiters what came of it.
+    pub(crate) fn land(&mut self, flight: u64, outcome: Outcome, now: Now, means: &Means<'_>) {
+        let Some(flight) = self.flights.remove(flight) else { return };
+        self.expire(now);
+        // What an older proof said of our own identity, this one says anew.
+        self.masked = matches!(outcome, Outcome::Masked(_));
+        let result = match outcome {
+            Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
+            Outcome::Denied(error)
+                if flight.basis.version == self.subject.binding.version && !self.is_suspended() =>
+            {
+                self.deny(Arc::clone(&error), now);
+                Err(LeaseError::Denied(error))
+            }
+            // What was denied is not the binding that we have now.
+            Outcome::Denied(_) => Err(LeaseError::Ended(EndReason::Changed)),
+            Outcome::Masked(error) => {
+                self.unanswered(Some(Arc::clone(&error)), None, now);
+                Err(LeaseError::Masked(error))
+            }
+            Outcome::Failed(error) => {
+                let (cause, retry_after) = cause(&error);
+                self.unanswered(cause, retry_after, now);
+                Err(error)
+            }
+        };
+        if result.is_err() && self.retry_at.is_none() {
+            // Whatever went wrong, a lease that is wanted is tried again.
+            self.unanswered(None, None, now);
+        }
+        flight.land(result);
+    }
+
+    fn proven(
+        &mut self,
+        flight: &Flight,
+        proof: Proof,
+        now: Now,
+        means: &Means<'_>,
+    ) -> Result<(), LeaseError> {
+        // A success counts only if no denial arrived, and nothing was changed or ended, since it began; and only the
+        // operator lifts a suspension.
+        let counts = flight.basis == self.basis() && proof.generation == now.generation;
+        if !counts || self.is_suspended() {
+            return Err(LeaseError::LeaseOver);
+        }
+        let (started, session_life) = (proof.started, proof.session_life);
+        if started + self.bound() <= now.at {
+            self.unanswered(None, None, now);
+            return Err(LeaseError::Lapsed(None));
+        }
+        let live = match &self.phase {
+            Phase::Live(live) => match live.renewed(proof) {
+                Some(renewed) => renewed.rekeyed(means.sealing_key_max_age, means.epoch, means.arena)?,
+                None => return Ok(()),
+            },
+            _ => Live::begin(proof, means.epoch, means.arena)?,
+        };
+        self.phase = Phase::Live(Arc::new(live));
+        self.forget_failures();
+        self.renew_at = started
+            + schedule::renew_after(self.subject.terms.revocation_bound(), session_life, self.jitter());
+        Ok(())
+    }
+
+    pub(super) fn deny(&mut self, error: Arc<ProviderError>, now: Now) {
+        self.denials += 1;
+        let since = match &self.phase {
+            Phase::Denied { since, .. } => *since,
+            _ => now.at,
+        };
+        self.leave(Phase::Denied { error, since });
+        self.retry_at = Some(now.at + schedule::retry_denied_after(now.at.since(since), self.jitter()));
+    }
+
+    /// A proof got no answer. The lease neither ends early nor lives longer for it.
+    fn unanswered(&mut self, cause: Option<Arc<ProviderError>>, retry_after: Option<Duration>, now: Now) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = cause.or(self.last_failure.take());
+        let pause = match &self.phase {
+            Phase::Denied { since, .. } => schedule::retry_denied_after(now.at.since(*since), self.jitter()),
+            // A failed first proof leaves no mark: the next request starts anew. Only a holder makes us go on alone.
+            Phase::Idle if self.holders == 0 => return self.forget_failures(),
+            Phase::Suspended(_) => return,
+            _ => schedule::retry_unanswered_after(self.failures, retry_after, self.jitter()),
+        };
+        self.retry_at = Some(now.at + pause);
+    }
+}
+
+/// What a failed proof says about its cause, and when the cloud wants to be asked again.
+fn cause(error: &LeaseError) -> (Option<Arc<ProviderError>>, Option<Duration>) {
+    match error {
+        LeaseError::Throttled { retry_after, source } => (Some(Arc::clone(source)), *retry_after),
+        LeaseError::Unavailable(e)
+        | LeaseError::OwnIdentity(e)
+        | LeaseError::Rejected(e)
+        | LeaseError::Misconfigured(e) => (Some(Arc::clone(e)), None),
+        _ => (None, None),
+    }
+}

@@ -1,0 +1,115 @@
+//! What time brings: expiry, renewal, retries, release.
+
+use leasehold_clock::Moment;
+
+use super::{Machine, Now, Phase};
+use crate::flights::{Start, Urgency};
+
+impl Machine {
+    /// Does whatever is due, and says which proof to begin.
+    pub(crate) fn tick(&mut self, now: Now) -> Option<Start> {
+        self.expire(now);
+        let asleep = matches!(self.phase, Phase::Idle | Phase::Suspended(_));
+        if !asleep && self.idle_at().is_some_and(|at| at <= now.at) {
+            self.ends += 1;
+            self.leave(Phase::Idle);
+        }
+        if self.flights.can_dequeue() || self.due().is_some_and(|at| at <= now.at) {
+            return Some(self.begin(self.urgency(now)).0);
+        }
+        None
+    }
+
+    /// How soon a proof is needed that nobody waits for. One of a lease that has lapsed already saves nothing from
+    /// ending, so it goes behind the renewals of those that have not: an outage of one region's tenants must not
+    /// starve the others' leases.
+    fn urgency(&self, now: Now) -> Urgency {
+        match &self.phase {
+            Phase::Denied { .. } => Urgency::Retry,
+            Phase::Live(live) => Urgency::Needed { by: self.expires(live) },
+            _ => Urgency::Needed { by: now.at + self.bound() },
+        }
+    }
+
+    /// When to tick next; `None` if only somebody from outside can bring the lease to life.
+    pub(crate) fn next_wake(&self) -> Option<Moment> {
+        if self.flights.can_dequeue() {
+            return Some(Moment::START);
+        }
+        match &self.phase {
+            Phase::Live(live) => {
+                [Some(self.expires(live)), self.idle_at(), self.due()].into_iter().flatten().min()
+            }
+            Phase::Denied { .. } | Phase::Lapsed => [self.idle_at(), self.due()].into_iter().flatten().min(),
+            Phase::Idle => self.due(),
+            Phase::Suspended(_) => None,
+        }
+    }
+
+    /// When the next proof is due by itself. While one is under way, none is.
+    fn due(&self) -> Option<Moment> {
+        if !self.flights.is_empty() {
+            return None;
+        }
+        match &self.phase {
+            // After a failed renewal its retry decides.
+            Phase::Live(_) if self.failures == 0 => {
+                Some(self.suspect_at.map_or(self.renew_at, |at| at.min(self.renew_at)))
+            }
+            Phase::Live(_) => [self.retry_at, self.suspect_at].into_iter().flatten().min(),
+            Phase::Suspended(_) => None,
+            _ => self.retry_at,
+        }
+    }
+
+    /// When a lease that nobody uses is released.
+    fn idle_at(&self) -> Option<Moment> {
+        (self.holders == 0).then(|| self.last_use + self.subject.terms.idle_after())
+    }
+
+    /// Ends a lease whose time is over.
+    pub(crate) fn expire(&mut self, now: Now) {
+        let Phase::Live(live) = &self.phase else { return };
+        if live.generation != now.generation {
+            self.ends += 1;
+            self.leave(Phase::Idle);
+            self.retry_at = (self.holders > 0).then_some(now.at);
+        } else if self.expires(live) <= now.at {
+            self.leave(Phase::Lapsed);
+            self.retry_at = Some(now.at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use leasehold_clock::Generation;
+    use leasehold_envelope::{EncryptionContext, Hierarchy};
+    use leasehold_tenant::{CloudSettings, LeaseTerms, NewBinding, Tenant};
+
+    use super::*;
+    use crate::Subject;
+
+    #[test]
+    fn p9_a_lapsed_lease_waits_behind_renewals_of_the_live() {
+        let new = NewBinding {
+            provider: "test".parse().unwrap(),
+            key: "key-1".parse().unwrap(),
+            settings: CloudSettings::default(),
+            canary_context: EncryptionContext::empty(),
+            hierarchy: Hierarchy::Direct,
+        };
+        let (epoch, terms) = (SystemTime::UNIX_EPOCH, LeaseTerms::default());
+        let tenant = Tenant::new("acme".parse().unwrap(), String::new(), terms, epoch)
+            .with_binding("main".parse().unwrap(), new, &"test".parse().unwrap(), epoch)
+            .unwrap();
+        let subject = Subject::of(&tenant, tenant.bindings.values().next().unwrap());
+        let mut machine = Machine::new(subject, Moment::START, 0);
+        machine.phase = Phase::Lapsed;
+        let now = Now { at: Moment::START, generation: Generation(0) };
+        let latest_expiry_of_a_live_lease = now.at + terms.revocation_bound().get();
+        assert_eq!(machine.urgency(now), Urgency::Needed { by: latest_expiry_of_a_live_lease });
+    }
+}
