@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 /// Config → build → run → drain.
 async fn serve(args: &ServeArgs, hardening: &str) -> Result<(), Failure> {
-    let config = config::load(args.config.as_deref(), std::env::vars())?;
+    let config = config::load(args.config.as_deref(), std::env::vars_os())?;
     telemetry::start(&config.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), deployment = %config.deployment, hardening, "starting");
     tracing::warn!("tenants and bindings are kept in memory: they are gone when this process ends");

@@ -116,7 +116,7 @@ fn config(
     scenario: &Scenario,
     audit: &Path,
 ) -> Result<Config, Failure> {
-    let mut config = config::load(None, [("LEASEHOLD__DEPLOYMENT".to_owned(), "dev".to_owned())])?;
+    let mut config = config::load(None, [("LEASEHOLD__DEPLOYMENT".into(), "dev".into())])?;
     config.listen.tcp = vec![setup.listen];
     config.listen.unix = setup.unix.clone().into_iter().collect();
     config.audit.file = Some(audit.to_owned());

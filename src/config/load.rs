@@ -1,5 +1,6 @@
 //! Reads the file and lays the environment over it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -33,6 +34,9 @@ pub enum ConfigError {
     /// An environment variable names a setting inside something that is not a section.
     #[error("the environment variable {0} names a setting inside another setting")]
     BadVariable(String),
+    /// An environment variable that is a setting is not UTF-8.
+    #[error("the environment variable {0} is not UTF-8")]
+    NotText(String),
     /// A setting is unknown, missing or has a value that it cannot have.
     #[error("the configuration is not valid: {0}")]
     Invalid(String),
@@ -44,15 +48,23 @@ pub enum ConfigError {
 /// [`ConfigError`].
 pub fn load(
     path: Option<&Path>,
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
     let mut table = path.map_or_else(|| Ok(Table::new()), read)?;
     for (name, value) in environment {
+        // What is not ours may be anything, text or not.
+        let name = name.to_string_lossy();
         if let Some(setting) = name.strip_prefix(PREFIX) {
-            lay_over(&mut table, setting, &value).ok_or_else(|| ConfigError::BadVariable(name.clone()))?;
+            let value = value.to_str().ok_or_else(|| ConfigError::NotText(name.to_string()))?;
+            lay_over(&mut table, setting, value).ok_or_else(|| ConfigError::BadVariable(name.to_string()))?;
         }
     }
-    table.try_into().map_err(|error: toml::de::Error| ConfigError::Invalid(error.message().to_owned()))
+    table.try_into().map_err(|error| ConfigError::Invalid(one_line(&error)))
+}
+
+/// What is wrong, and in which setting, which only the longer text says.
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().trim_end().replace('\n', " ")
 }
 
 fn read(path: &Path) -> Result<Table, ConfigError> {
@@ -88,12 +100,13 @@ fn value_of(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
     use std::time::Duration;
 
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        load(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        load(None, variables.iter().map(|(name, value)| (name.into(), value.into())))
     }
 
     #[test]
@@ -101,7 +114,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("leasehold.toml");
         std::fs::write(&path, "deployment = 'prod'\n[limits]\ncalls = 7\ndrain = '1s'\n").unwrap();
-        let variables = [("LEASEHOLD__LIMITS__DRAIN".to_owned(), "2s".to_owned())];
+        let variables = [("LEASEHOLD__LIMITS__DRAIN".into(), "2s".into())];
         let config = load(Some(&path), variables).unwrap();
         assert_eq!((config.limits.calls, config.limits.drain.0), (7, Duration::from_secs(2)));
     }
@@ -126,11 +139,16 @@ mod tests {
             (&[][..], "deployment"),
             (&[("LEASEHOLD__DEPLOYMENT", "prod"), ("LEASEHOLD__LIMITS__CALL", "1")], "call"),
             (&[("LEASEHOLD__DEPLOYMENT", "Not A Label")], "deployment id"),
-            (&[("LEASEHOLD__DEPLOYMENT", "prod"), ("LEASEHOLD__LIMITS__DRAIN", "soon")], "number"),
+            (&[("LEASEHOLD__DEPLOYMENT", "prod"), ("LEASEHOLD__LIMITS__DRAIN", "soon")], "`limits.drain`"),
         ] {
             let error = with(variables).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
+        let not_text = OsString::from_vec(vec![0xff]);
+        let ours = load(None, [("LEASEHOLD__DEPLOYMENT".into(), not_text.clone())]);
+        assert!(matches!(ours, Err(ConfigError::NotText(name)) if name == "LEASEHOLD__DEPLOYMENT"));
+        let others = [("LEASEHOLD__DEPLOYMENT".into(), "prod".into()), (not_text.clone(), not_text)];
+        assert!(load(None, others).is_ok(), "what is no setting may be anything");
         let nested = with(&[("LEASEHOLD__DEPLOYMENT", "prod"), ("LEASEHOLD__DEPLOYMENT__X", "1")]);
         assert!(matches!(nested, Err(ConfigError::BadVariable(_))));
     }

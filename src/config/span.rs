@@ -11,6 +11,8 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(serde::de::Error::custom)
+        humantime::parse_duration(&text).map(Self).map_err(|error| {
+            serde::de::Error::custom(format_args!("{text:?} is no span of time such as 15s: {error}"))
+        })
     }
 }

@@ -174,7 +174,7 @@ impl World {
 
 /// The configuration of a server whose cloud is `cloud`, in which it is the platform's static user.
 pub(crate) fn server(cloud: &Simulator, scenario: &Scenario) -> Config {
-    let deployment = [("LEASEHOLD__DEPLOYMENT".to_owned(), "e2e".to_owned())];
+    let deployment = [("LEASEHOLD__DEPLOYMENT".into(), "e2e".into())];
     let mut config = config::load(None, deployment).unwrap();
     config.listen.tcp = vec!["127.0.0.1:0".parse().unwrap()];
     config.limits.drain = Span(Duration::from_secs(3));
