@@ -4,6 +4,7 @@
 //! when the process starts. Each setting can also be given as an environment variable: `LEASEHOLD__` and its path in upper
 //! case, with `__` between the parts; `LEASEHOLD__LIMITS__DRAIN=10s` is `drain` in `[limits]`.
 
+mod bound;
 mod load;
 mod span;
 
@@ -96,14 +97,18 @@ impl Default for Listen {
 pub struct Limits {
     /// Connections open at once; further ones wait to be accepted. Default 1,024: with receive windows of 256 KiB each,
     /// callers can make us hold 256 MiB at worst.
+    #[serde(deserialize_with = "bound::count")]
     pub connections: usize,
     /// Calls under way on one connection. Default 256.
+    #[serde(deserialize_with = "bound::count")]
     pub calls_per_connection: u32,
     /// Calls under way in all; further ones are refused at once with RESOURCE_EXHAUSTED. Default 4,096: each holds one or
     /// two keys of 64 bytes, at most 512 KiB of the arena of 1 MiB.
+    #[serde(deserialize_with = "bound::count")]
     pub calls: usize,
     /// How long a call may take; a shorter deadline of the client's counts instead. Default 15 s: the 12 s that a call waits
     /// for a proof and a little for the call to the cloud that follows.
+    #[serde(deserialize_with = "bound::wait")]
     pub deadline: Span,
     /// How long calls under way may go on when the process is told to end. Default 20 s: a call's deadline and a little.
     pub drain: Span,
@@ -165,6 +170,7 @@ impl Default for Memory {
 #[serde(deny_unknown_fields, default)]
 pub struct Lease {
     /// Proofs per second that all bindings of one cloud share. Default 300, half of what AWS STS grants an account.
+    #[serde(deserialize_with = "bound::rate")]
     pub proofs_per_second: f64,
     /// Cached keys over all tenants, in bytes of the entries. Default 64 MiB.
     pub cache_bytes: u64,
@@ -249,6 +255,22 @@ mod tests {
             let text = format!("deployment = 'prod'\n{section}\nno_such_setting = 1\n");
             let error = toml::from_str::<Config>(&text).unwrap_err();
             assert!(error.message().contains("no_such_setting"), "{section}: {error}");
+        }
+    }
+
+    #[test]
+    fn p9_what_would_serve_nobody_or_bound_nothing_is_refused() {
+        for (setting, bad) in [
+            ("limits.connections", ["0", "2000000"]),
+            ("limits.calls_per_connection", ["0", "2000000"]),
+            ("limits.calls", ["0", "9223372036854775807"]),
+            ("limits.deadline", ["'0s'", "'1000y'"]),
+            ("lease.proofs_per_second", ["0.0", "nan"]),
+        ] {
+            for bad in bad {
+                let error = toml::from_str::<Config>(&format!("deployment = 'prod'\n{setting} = {bad}\n"));
+                assert!(error.is_err(), "{setting} = {bad}");
+            }
         }
     }
 

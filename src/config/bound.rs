@@ -1,0 +1,47 @@
+//! Settings that bound something. Zero would serve nobody, and what is beyond reason bounds nothing.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::Span;
+
+/// Far above what one process can serve, and far below what a semaphore can count.
+const COUNT: RangeInclusive<u32> = 1..=1_000_000;
+
+/// A proof costs the cloud two calls and us some milliseconds.
+const RATE: RangeInclusive<f64> = 0.1..=10_000.0;
+
+/// A call that takes longer holds its keys for nobody.
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
+/// How many of something.
+pub(super) fn count<'de, D: Deserializer<'de>, T: TryFrom<u32, Error: Display>>(
+    from: D,
+) -> Result<T, D::Error> {
+    T::try_from(within(u32::deserialize(from)?, &COUNT)?).map_err(D::Error::custom)
+}
+
+/// How many of something per second.
+pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within(f64::deserialize(from)?, &RATE)
+}
+
+/// How long a call may take.
+pub(super) fn wait<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
+    let span = Span::deserialize(from)?;
+    match WAIT.contains(&span.0) {
+        true => Ok(span),
+        false => Err(D::Error::custom("must be from 1ms to 1h")),
+    }
+}
+
+fn within<T: PartialOrd + Display, E: Error>(value: T, range: &RangeInclusive<T>) -> Result<T, E> {
+    match range.contains(&value) {
+        true => Ok(value),
+        false => Err(E::custom(format_args!("must be from {} to {}", range.start(), range.end()))),
+    }
+}
