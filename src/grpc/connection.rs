@@ -5,6 +5,7 @@
 //! (promise P4).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use leasehold_authz::Identity;
@@ -20,6 +21,7 @@ const MAX_CARRIED: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Connection {
     identity: Identity,
+    called: AtomicBool,
     carried: Mutex<Carried>,
     close: Notify,
 }
@@ -52,6 +54,15 @@ impl Connection {
         &self.identity
     }
 
+    /// A call has come in on it.
+    pub(crate) fn called(&self) {
+        self.called.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_called(&self) -> bool {
+        self.called.load(Ordering::Relaxed)
+    }
+
     /// Completes when the connection is to be closed.
     pub(crate) async fn to_close(&self) {
         self.close.notified().await;
@@ -82,7 +93,8 @@ impl Connections {
     /// A new connection of `identity`, on the list until what is returned with it is dropped.
     pub(crate) fn open(&self, identity: Identity) -> (Arc<Connection>, Listed) {
         let carried = Mutex::new(Carried::These(BTreeSet::new()));
-        let connection = Arc::new(Connection { identity, carried, close: Notify::new() });
+        let connection =
+            Arc::new(Connection { identity, called: AtomicBool::new(false), carried, close: Notify::new() });
         let mut open = self.lock();
         let number = open.next;
         open.next += 1;

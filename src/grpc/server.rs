@@ -42,6 +42,10 @@ const PING_ANSWER: Duration = Duration::from_secs(10);
 /// (they have 15 s at most, and mostly milliseconds left); streams are opened again by their clients.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// How long a connection may take to its first call. One that never calls, or never even says that it speaks HTTP/2, would
+/// keep its place from somebody else for ever. A client that connected early connects again when it calls.
+const FIRST_CALL: Duration = Duration::from_secs(30);
+
 /// How long accepting pauses after it failed, which it does when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -119,6 +123,7 @@ impl Server {
             biased;
             ended = serving.as_mut() => return log_end(ended),
             () = connection.to_close() => tracing::debug!("closing a connection that carried what was wiped"),
+            () = self.silent(&connection) => tracing::debug!("closing a connection that never called"),
             () = self.ending.cancelled() => {}
         }
         // Tells the client to send nothing more here, and serves what is under way. When the process ends, its drain
@@ -133,6 +138,14 @@ impl Server {
         tokio::select! {
             ended = serving => log_end(ended),
             () = cut => {}
+        }
+    }
+
+    /// Completes when the connection should have been called and was not.
+    async fn silent(&self, connection: &Connection) {
+        self.clock.sleep(FIRST_CALL).await;
+        if connection.was_called() {
+            std::future::pending().await
         }
     }
 
@@ -159,6 +172,7 @@ fn with_connection(
 + Send
 + 'static {
     let told = routes.map_request(move |mut request: Request<Incoming>| {
+        connection.called();
         request.extensions_mut().insert(Arc::clone(&connection));
         request
     });

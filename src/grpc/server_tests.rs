@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use leasehold_api::v1;
 use leasehold_api::v1::key_service_client::KeyServiceClient;
 use leasehold_api::v1::key_service_server::{KeyService, KeyServiceServer};
-use leasehold_clock::SystemClock;
+use leasehold_clock::{ManualClock, SystemClock};
 use leasehold_ids::BindingName;
 use tokio::sync::Notify;
 use tokio_stream::wrappers::ReceiverStream;
@@ -83,12 +83,16 @@ fn binding() -> BindingName {
 }
 
 async fn serve(fake: &Fake, connections: usize) -> (Server, SocketAddr) {
+    serve_by(Arc::new(SystemClock::start()), fake, connections).await
+}
+
+async fn serve_by(clock: Arc<dyn TimeSource>, fake: &Fake, connections: usize) -> (Server, SocketAddr) {
     let keys = KeyServiceServer::new(fake.clone()).max_decoding_message_size(MAX_KEY_REQUEST);
     let server = Server {
         routes: Routes::new(keys).prepare(),
         bounds: Bounds { connections, calls_per_connection: 16 },
         connections: Connections::default(),
-        clock: Arc::new(SystemClock::start()),
+        clock,
         ending: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
@@ -161,6 +165,24 @@ async fn p9_a_connection_beyond_the_bound_is_served_only_when_another_has_gone()
     assert!(!second.is_finished());
     drop(first);
     assert!(second.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn p9_a_connection_that_never_calls_loses_its_place() {
+    let clock = Arc::new(ManualClock::new());
+    let (server, address) = serve_by(clock.clone(), &Fake::default(), 1).await;
+    let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    while server.connections.len() == 0 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(FIRST_CALL).await;
+    clock.advance(CLOSING).await;
+    let mut client = connect(address).await;
+    client.unwrap_key(unwrap("acme")).await.unwrap();
+    let carrier = server.connections.only();
+    clock.advance(FIRST_CALL).await;
+    client.unwrap_key(unwrap("acme")).await.unwrap();
+    assert!(carrier.strong_count() > 0, "one that has called stays");
 }
 
 #[tokio::test]
