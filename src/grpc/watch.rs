@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, Calls, refused};
-use super::lease;
+use super::{decode, lease};
 use crate::status::Refusal;
 
 /// Answers that wait to be sent. A client that reads takes them at once; beyond it, changes gather in the watch.
@@ -55,7 +55,9 @@ impl Following {
                 update = self.watch.changed() => update?,
                 message = messages.message() => match message {
                     Ok(Some(message)) => self.watch.receive(read(message)?).await?,
-                    Ok(None) | Err(_) => return Ok(()),
+                    Ok(None) => return Ok(()),
+                    // The message cannot be read, or else the client is gone.
+                    Err(status) => return decode::refusal(&status).map_or(Ok(()), Err),
                 },
             };
             // A client that does not read holds leases for nothing.
@@ -102,7 +104,29 @@ fn answer(update: WatchUpdate) -> v1::WatchLeasesResponse {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_api::v1::key_service_client::KeyServiceClient;
+    use tonic_types::StatusExt;
+
     use super::*;
+    use crate::app::App;
+    use crate::grpc::MAX_KEY_REQUEST;
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_read_ends_the_stream_with_a_reason() {
+        let config =
+            "deployment = 'test'\nlisten.tcp = ['127.0.0.1:0']\nproviders.aws.region = 'eu-central-1'";
+        let server = App::build(toml::from_str(config).unwrap()).await.unwrap().run();
+        let mut client = KeyServiceClient::connect(server.endpoints()[0].clone()).await.unwrap();
+        let tenant = "x".repeat(MAX_KEY_REQUEST);
+        let subscriptions = vec![v1::WatchSubscription { tenant, mode: v1::WatchMode::Observe.into() }];
+        let large = v1::WatchLeasesRequest { sequence: 1, subscriptions, acknowledgements: vec![] };
+        let mut answers = client.watch_leases(tokio_stream::iter([large])).await.unwrap().into_inner();
+        let status = answers.message().await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
+        assert_eq!(status.get_error_details().error_info().unwrap().reason, "INVALID_FIELD");
+        drop(client);
+        server.drain().await;
+    }
 
     #[test]
     fn a_message_is_refused_with_the_field_that_is_wrong() {
