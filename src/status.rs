@@ -88,7 +88,7 @@ impl Refusal {
             ServiceError::Lease(LeaseError::Envelope(source)) => format!("{error}: {source}"),
             ServiceError::Lease(LeaseError::Internal(_)) => "internal error".to_owned(),
             _ => match self.cloud() {
-                Some(cloud) => format!("{error}: {cloud}"),
+                Some(cloud) => format!("{error}: {}", said(cloud)),
                 None => error.to_string(),
             },
         }
@@ -161,6 +161,15 @@ fn row(reason: ErrorReason) -> (Code, Option<Duration>) {
         R::DeadlineExceeded => (Code::DeadlineExceeded, None),
         R::ShuttingDown => (Code::Unavailable, after(100)),
         R::Internal | R::Unspecified => (Code::Internal, None),
+    }
+}
+
+/// What the cloud said. Where the error's own text says the kind of failure, that is not said again.
+fn said(cloud: &ProviderError) -> String {
+    match (cloud.fault(), cloud.code()) {
+        (Fault::Denied { .. } | Fault::KeyUnusable(_) | Fault::Throttled { .. }, _) => cloud.to_string(),
+        (_, Some(code)) => format!("{} ({code})", cloud.detail()),
+        (_, None) => cloud.detail().to_owned(),
     }
 }
 

@@ -210,6 +210,26 @@ fn a_denial_says_whose_and_where_to_look_it_up() {
 }
 
 #[test]
+fn a_message_says_each_thing_once() {
+    for (error, message) in [
+        (
+            LeaseError::Misconfigured(cloud(Fault::Misconfigured)),
+            "the binding is misconfigured: is not authorized (AccessDenied)",
+        ),
+        (
+            LeaseError::Unavailable(cloud(Fault::Unavailable)),
+            "the tenant's cloud is unavailable: is not authorized (AccessDenied)",
+        ),
+        (
+            LeaseError::Denied(cloud(DENIED)),
+            "the tenant's cloud denies access: denied at the trust edge: is not authorized (AccessDenied)",
+        ),
+    ] {
+        assert_eq!(lease(error).status("").message(), message);
+    }
+}
+
+#[test]
 fn our_own_identitys_trouble_is_not_told_to_callers() {
     for error in [LeaseError::OwnIdentity(cloud(Fault::OwnIdentity)), LeaseError::Masked(cloud(DENIED))] {
         let status = lease(error).status("tenants/acme");
