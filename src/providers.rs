@@ -10,7 +10,7 @@ use leasehold_lease::Providers;
 use leasehold_provider::{Guarded, KeyProvider, Limits};
 use leasehold_provider_aws::{AwsConfigError, AwsProvider};
 use leasehold_secret::Arena;
-use leasehold_tenant::{Binding, ExternalId, NewBinding};
+use leasehold_tenant::{Binding, ExternalId, NewBinding, RESERVED_PREFIX};
 
 use crate::config;
 
@@ -77,7 +77,8 @@ fn binding(
     deployment: &DeploymentId,
     now: SystemTime,
 ) -> Result<Binding, IdError> {
-    let name: BindingName = format!("tenants/leasehold-sentinel/bindings/{}", sentinel.provider).parse()?;
+    let name: BindingName =
+        format!("tenants/{RESERVED_PREFIX}sentinel/bindings/{}", sentinel.provider).parse()?;
     let new = NewBinding {
         provider: sentinel.provider,
         key: sentinel.key,

@@ -7,7 +7,9 @@ use futures::future::join_all;
 use leasehold_authz::Operation;
 use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{LeaseError, LeaseView};
-use leasehold_tenant::{CacheMode, LeaseTerms, PageRequest, RevocationBound, Tenant, TermsError};
+use leasehold_tenant::{
+    CacheMode, LeaseTerms, PageRequest, RESERVED_PREFIX, RevocationBound, Tenant, TermsError,
+};
 
 use crate::directory::subjects;
 use crate::{Caller, ChangeOptions, Listing, Mode, Paging, Service, ServiceError};
@@ -53,6 +55,7 @@ impl Service {
         decision.in_mode(mode);
         let result = async {
             check_display_name(display_name)?;
+            check_unreserved(id)?;
             let tenant = Tenant::new(id.clone(), display_name.to_owned(), terms, self.inner.clock.wall());
             let directory = &self.inner.directory;
             match directory.read(id).await {
@@ -269,6 +272,14 @@ fn invalid_term(error: TermsError) -> ServiceError {
         _ => "lease_terms.revocation_bound",
     };
     ServiceError::invalid(field, error.to_string())
+}
+
+fn check_unreserved(id: &TenantId) -> Result<(), ServiceError> {
+    if id.as_str().starts_with(RESERVED_PREFIX) {
+        let what = format!("must not begin with {RESERVED_PREFIX}, which is reserved for the operator");
+        return Err(ServiceError::InvalidArgument { field: "tenant_id", what: what.into() });
+    }
+    Ok(())
 }
 
 fn check_display_name(name: &str) -> Result<(), ServiceError> {

@@ -20,5 +20,5 @@ pub use binding::{Binding, BindingState, CloudSettings, NewBinding};
 pub use error::{ChangeError, RegistryError, TermsError};
 pub use external_id::ExternalId;
 pub use registry::{Change, Page, PageRequest, Registry};
-pub use tenant::{MAX_BINDINGS, Tenant, TenantState, UNDELETE_WINDOW};
+pub use tenant::{MAX_BINDINGS, RESERVED_PREFIX, Tenant, TenantState, UNDELETE_WINDOW};
 pub use terms::{CacheMode, LeaseTerms, RevocationBound};

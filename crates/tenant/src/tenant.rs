@@ -15,6 +15,10 @@ pub const MAX_BINDINGS: usize = 64;
 /// How long a deleted tenant can be undeleted.
 pub const UNDELETE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Tenant ids that begin so are the operator's own, for sentinels for example, and no tenant may take them: an external id
+/// is derived from the tenant's id.
+pub const RESERVED_PREFIX: &str = "leasehold-";
+
 /// Whether the operator lets a tenant be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -147,3 +147,17 @@ async fn reproving_tells_how_the_leases_stand_and_a_denial_is_no_error() {
     let refused = world.service.reprove_tenant(&root(), &tenant("acme")).await.map(drop).unwrap_err();
     assert!(matches!(refused, ServiceError::TenantSuspended));
 }
+
+#[tokio::test]
+async fn p6_no_tenant_takes_an_id_of_the_operators_own() {
+    let world = World::empty();
+    let id = tenant("leasehold-sentinel");
+    let terms = LeaseTerms::default();
+    for mode in [Mode::Apply, Mode::ValidateOnly] {
+        let refused = world.service.create_tenant(&root(), &id, "", terms, mode).await;
+        assert!(
+            matches!(refused, Err(ServiceError::InvalidArgument { field: "tenant_id", .. })),
+            "{refused:?}"
+        );
+    }
+}
