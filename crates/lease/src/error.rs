@@ -44,7 +44,7 @@ pub enum LeaseError {
     #[error("the tenant's cloud denies this request")]
     RequestDenied(#[source] Arc<ProviderError>),
     /// The bound passed without a proof, because the cloud did not answer. Retry.
-    #[error("the lease lapsed because the tenant's cloud could not be asked")]
+    #[error("the lease lapsed: its bound passed without a proof")]
     Lapsed(#[source] Option<Arc<ProviderError>>),
     /// The cloud did not answer. Retry.
     #[error("the tenant's cloud is unavailable")]
