@@ -12,6 +12,9 @@ use super::Span;
 /// Far above what one process can serve, and far below what a semaphore can count.
 const COUNT: RangeInclusive<u32> = 1..=1_000_000;
 
+/// Locked memory for keys: from what holds 256 keys to what holds 16 million.
+const BYTES: RangeInclusive<usize> = leasehold_secret::ArenaConfig::MIN_BYTES..=1 << 30;
+
 /// A proof costs the cloud two calls and us some milliseconds.
 const RATE: RangeInclusive<f64> = 0.1..=10_000.0;
 
@@ -23,6 +26,11 @@ pub(super) fn count<'de, D: Deserializer<'de>, T: TryFrom<u32, Error: Display>>(
     from: D,
 ) -> Result<T, D::Error> {
     T::try_from(within(u32::deserialize(from)?, &COUNT)?).map_err(D::Error::custom)
+}
+
+/// How much locked memory.
+pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    within(usize::deserialize(from)?, &BYTES)
 }
 
 /// How many of something per second.

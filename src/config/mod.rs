@@ -154,6 +154,7 @@ pub enum Durability {
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
     /// Bytes of locked memory for keys in the clear; 64 hold one. Default 1 MiB.
+    #[serde(deserialize_with = "bound::bytes")]
     pub arena_bytes: usize,
     /// Hold keys in ordinary memory, which may be swapped to disk, if none can be locked. Default false: refuse to start.
     pub danger_allow_unlocked: bool,
@@ -266,6 +267,7 @@ mod tests {
             ("limits.calls", ["0", "9223372036854775807"]),
             ("limits.deadline", ["'0s'", "'1000y'"]),
             ("lease.proofs_per_second", ["0.0", "nan"]),
+            ("memory.arena_bytes", ["64", "9223372036854775807"]),
         ] {
             for bad in bad {
                 let error = toml::from_str::<Config>(&format!("deployment = 'prod'\n{setting} = {bad}\n"));
