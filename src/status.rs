@@ -30,6 +30,9 @@ pub enum Refusal {
     /// As many calls are under way as there may be.
     #[error("too many calls are under way; try again")]
     TooManyCalls,
+    /// The connection carried keys of a lease that ended.
+    #[error("the connection carried keys of a lease that ended and is being closed; connect again")]
+    ConnectionClosing,
     /// The process was told to end.
     #[error("this replica is shutting down; another one answers")]
     ShuttingDown,
@@ -53,6 +56,7 @@ impl Refusal {
             }
             Self::Deadline => ErrorReason::DeadlineExceeded,
             Self::TooManyCalls => ErrorReason::OverLimit,
+            Self::ConnectionClosing => ErrorReason::ConnectionClosing,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
         }
     }
@@ -159,7 +163,7 @@ fn row(reason: ErrorReason) -> (Code, Option<Duration>) {
         R::LeaseEnded => (Code::Aborted, after(50)),
         R::AuditUnavailable | R::RegistryUnavailable => (Code::Unavailable, after(1000)),
         R::DeadlineExceeded => (Code::DeadlineExceeded, None),
-        R::ShuttingDown => (Code::Unavailable, after(100)),
+        R::ShuttingDown | R::ConnectionClosing => (Code::Unavailable, after(100)),
         R::Internal | R::Unspecified => (Code::Internal, None),
     }
 }

@@ -50,6 +50,7 @@ fn request_rows() -> Vec<Row> {
         ),
         (Refusal::Deadline, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", false),
         (Refusal::TooManyCalls, Code::ResourceExhausted, "OVER_LIMIT", true),
+        (Refusal::ConnectionClosing, Code::Unavailable, "CONNECTION_CLOSING", true),
         (Refusal::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
         (service(ServiceError::PermissionDenied), Code::PermissionDenied, "CALLER_NOT_ALLOWED", false),
         (service(ServiceError::UnknownTenant(id())), Code::NotFound, "TENANT_NOT_FOUND", false),

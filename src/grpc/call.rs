@@ -88,6 +88,11 @@ impl Call {
         Ok(Self { caller, connection })
     }
 
+    /// Completes when the call's connection is to be closed.
+    pub(crate) async fn connection_closes(&self) {
+        self.connection.to_close().await;
+    }
+
     /// Plaintext that is under `binding`'s lease is about to travel on this call's connection.
     pub(crate) fn carries(&self, binding: &BindingName) {
         self.connection.carries(binding);

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use leasehold_authz::Identity;
 use leasehold_ids::BindingName;
 use leasehold_lease::{LeaseEvent, LeaseState};
-use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_util::sync::CancellationToken;
 
 /// Bindings that one connection remembers having carried. Beyond it the connection counts as having carried everything.
 const MAX_CARRIED: usize = 1024;
@@ -23,7 +23,7 @@ pub(crate) struct Connection {
     identity: Identity,
     called: AtomicBool,
     carried: Mutex<Carried>,
-    close: Notify,
+    close: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Connection {
 
     /// Completes when the connection is to be closed.
     pub(crate) async fn to_close(&self) {
-        self.close.notified().await;
+        self.close.cancelled().await;
     }
 
     pub(crate) fn carries(&self, binding: &BindingName) {
@@ -93,8 +93,12 @@ impl Connections {
     /// A new connection of `identity`, on the list until what is returned with it is dropped.
     pub(crate) fn open(&self, identity: Identity) -> (Arc<Connection>, Listed) {
         let carried = Mutex::new(Carried::These(BTreeSet::new()));
-        let connection =
-            Arc::new(Connection { identity, called: AtomicBool::new(false), carried, close: Notify::new() });
+        let connection = Arc::new(Connection {
+            identity,
+            called: AtomicBool::new(false),
+            carried,
+            close: CancellationToken::new(),
+        });
         let mut open = self.lock();
         let number = open.next;
         open.next += 1;
@@ -106,7 +110,7 @@ impl Connections {
     pub(crate) fn close_carriers(&self, binding: Option<&BindingName>) {
         let open: Vec<_> = self.lock().connections.values().filter_map(Weak::upgrade).collect();
         for connection in open.iter().filter(|connection| connection.carried(binding)) {
-            connection.close.notify_one();
+            connection.close.cancel();
         }
     }
 

@@ -1,5 +1,8 @@
 //! `WatchLeases`: one task per stream.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use leasehold_api::convert::{binding_name, tenant_id};
 use leasehold_api::{FieldError, v1};
 use leasehold_service::{Acknowledgement, Service, Watch, WatchAction, WatchMessage, WatchMode, WatchUpdate};
@@ -14,6 +17,10 @@ use crate::status::Refusal;
 /// Answers that wait to be sent. A client that reads takes them at once; beyond it, changes gather in the watch.
 const QUEUE: usize = 16;
 
+/// How long a stream goes on whose connection is to be closed because of a lease that ended: long enough to say that the
+/// lease ended and to hear that copies are wiped, and well below the 5 s after which the connection is cut.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 type Answers = mpsc::Sender<Result<v1::WatchLeasesResponse, Status>>;
 
 /// Begins to serve a stream.
@@ -26,7 +33,7 @@ pub(crate) async fn start(
     let watch = service.watch(&call.caller).await;
     let watch = watch.map_err(|error| refused("WatchLeases", &call.caller, "", &error.into()))?;
     let (answers, stream) = mpsc::channel(QUEUE);
-    let following = Following { watch, calls: calls.clone(), answers: answers.clone() };
+    let following = Following { watch, calls: calls.clone(), call: call.clone(), answers: answers.clone() };
     let messages = request.into_inner();
     tokio::spawn(async move {
         if let Err(refusal) = following.run(messages).await {
@@ -41,16 +48,24 @@ pub(crate) async fn start(
 struct Following {
     watch: Watch,
     calls: Calls,
+    call: Call,
     answers: Answers,
 }
 
 impl Following {
     /// Serves until the client has ended its half, or is gone.
     async fn run(mut self, mut messages: Streaming<v1::WatchLeasesRequest>) -> Result<(), Refusal> {
+        let (call, clock) = (self.call.clone(), Arc::clone(&self.calls.clock));
+        let closing = async {
+            call.connection_closes().await;
+            clock.sleep(LAST_WORDS).await;
+        };
+        let mut closing = std::pin::pin!(closing);
         loop {
             let update = tokio::select! {
                 biased;
                 () = self.calls.ending.cancelled() => return Err(Refusal::ShuttingDown),
+                () = closing.as_mut() => return Err(Refusal::ConnectionClosing),
                 () = self.answers.closed() => return Ok(()),
                 update = self.watch.changed() => update?,
                 message = messages.message() => match message {

@@ -247,9 +247,11 @@ async fn p4_connections_that_carried_what_was_wiped_are_closed() {
     world.deny_key("acme", None);
     let _ = world.reprove("acme").await;
     watcher.until(LeaseState::Denied).await;
-    // The stream is on the connection that carried the key.
-    world.clock.jump(Duration::from_secs(60));
-    watcher.end().await;
+    // The stream is on the connection that carried the key: it is told why it ends, and then the connection is closed.
+    world.clock.jump(Duration::from_secs(3));
+    let end = watcher.end().await;
+    let Some(leasehold_client::ClientError::Refused(refusal)) = &end else { panic!("{end:?}") };
+    assert_eq!((refusal.code(), refusal.reason()), (Code::Unavailable, Some(ErrorReason::ConnectionClosing)));
     assert!(carrier.leases().await.is_ok(), "and another one is welcome");
 }
 
