@@ -16,6 +16,7 @@ mod recovery;
 mod replicas;
 mod revocation;
 mod robustness;
+mod sentinel;
 mod served;
 mod watcher;
 mod world;
