@@ -6,6 +6,7 @@
 
 mod clock;
 mod cloud;
+mod demo;
 mod isolation;
 mod keys;
 mod logs;
