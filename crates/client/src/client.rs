@@ -201,9 +201,17 @@ impl Client {
     /// Opens a stream of leases.
     ///
     /// # Errors
-    /// [`ClientError`]; it is not tried again here.
+    /// [`ClientError`]; the retry policy is not followed here.
     pub async fn leases(&self) -> Result<LeaseStream, ClientError> {
-        LeaseStream::open(self.keys.clone(), Arc::clone(&self.clock)).await
+        let mut moves = 0;
+        loop {
+            match LeaseStream::open(self.keys.clone(), Arc::clone(&self.clock)).await {
+                Err(ClientError::Refused(refusal)) if refusal.lost_its_connection() && moves < MAX_MOVES => {
+                    moves += 1
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Calls a method of `TenantService`: `client.tenants(request, |mut tenants, request| async move {
@@ -268,7 +276,7 @@ impl Client {
                 Err(ClientError::Refused(refusal)) => refusal,
                 Err(other) => return Err(other),
             };
-            if refusal.is_unhandled() && moves < MAX_MOVES {
+            if refusal.lost_its_connection() && moves < MAX_MOVES {
                 moves += 1;
                 continue;
             }

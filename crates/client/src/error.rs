@@ -33,6 +33,7 @@ pub struct Refusal {
     reason: Option<ErrorReason>,
     metadata: std::collections::HashMap<String, String>,
     retry_after: Option<Duration>,
+    lost_its_connection: bool,
 }
 
 impl Refusal {
@@ -74,12 +75,12 @@ impl Refusal {
         matches!(self.reason, Some(BindingDenied | KeyUnusable | RequestDenied))
     }
 
-    /// Whether the connection was closed in good order before the service handled the call, so that the same call may be
-    /// made on another connection at once, whatever the retry policy
-    /// (<https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries>). The service itself never
-    /// answers CANCELLED.
-    pub(crate) fn is_unhandled(&self) -> bool {
-        self.code == Code::Cancelled && self.reason.is_none()
+    /// Whether it was the connection that ended and not the service that answered. The service closes connections that
+    /// carried keys of a lease that ended; the same call may be made on another one at once, whatever the retry policy,
+    /// much as gRPC has it for calls that were never handled
+    /// (<https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries>).
+    pub(crate) fn lost_its_connection(&self) -> bool {
+        self.lost_its_connection
     }
 
     /// Whether nobody said no, and the same call may succeed later: an outage, a limit, a deadline.
@@ -105,20 +106,23 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
+        let lost_its_connection = lost_its_connection(&status);
         Self::Refused(Box::new(Refusal {
-            code: if is_broken(&status) { Code::Unavailable } else { status.code() },
+            code: if lost_its_connection { Code::Unavailable } else { status.code() },
             message: status.message().into(),
             reason: info.and_then(|info| ErrorReason::from_wire_name(&info.reason)),
             metadata: info.map(|info| info.metadata.clone()).unwrap_or_default(),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
+            lost_its_connection,
         }))
     }
 }
 
-/// Whether the connection ended under the call. The transport calls that internal or unknown; it happens whenever a call
-/// meets a service that closes a connection because of what it carried. What the service says itself has no source.
-fn is_broken(status: &Status) -> bool {
-    matches!(status.code(), Code::Internal | Code::Unknown) && std::error::Error::source(status).is_some()
+/// Whether the connection ended under the call. The transport calls that cancelled, internal or unknown; it happens whenever
+/// a call meets a service that closes a connection because of what it carried. What the service says itself has no source.
+fn lost_its_connection(status: &Status) -> bool {
+    matches!(status.code(), Code::Cancelled | Code::Internal | Code::Unknown)
+        && std::error::Error::source(status).is_some()
 }
 
 impl From<SecretError> for ClientError {
