@@ -53,7 +53,7 @@ pub(super) async fn kit(
 ) -> Result<v1::GetOnboardingKitResponse, Refusal> {
     let kit = service.onboarding_kit(&call.caller, &binding_name("name", &request.name)?).await?;
     let section =
-        |s: KitSection| v1::KitSection { title: s.title, format: s.format.to_owned(), body: s.body };
+        |s: KitSection| v1::KitSection { title: s.title, format: s.format.as_str().to_owned(), body: s.body };
     let sections = kit.sections.into_iter().map(section).collect();
     Ok(v1::GetOnboardingKitResponse { kit: Some(v1::OnboardingKit { sections }) })
 }

@@ -44,6 +44,7 @@ pub use held::{Held, Released, Source};
 pub use leases::{HoldGuard, Leases, Parts};
 pub use operations::NewKey;
 pub use providers::Providers;
+pub use schedule::proofs_per_month;
 pub use settings::Settings;
 pub use subject::Subject;
 pub use view::{LeaseEvent, LeaseState, LeaseView};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use leasehold_provider::{KitSection, OnboardingKit, OwnIdentity};
+use leasehold_provider::{KitFormat, KitSection, OnboardingKit, OwnIdentity};
 use serde_json::Value;
 
 use crate::arn::RoleArn;
@@ -37,7 +37,7 @@ pub(crate) fn kit(plan: &Plan, own: &OwnIdentity) -> OnboardingKit {
         sections.push(shell("Commands that set it all up", commands));
         sections.push(shell("How to revoke", revocation(plan, role)));
     }
-    OnboardingKit { sections }
+    OnboardingKit { sections, ..OnboardingKit::default() }
 }
 
 // Everything written into a command below is an ARN, a region or a role's name; their parsers admit no character that
@@ -114,11 +114,11 @@ fn document(out: &mut String, file: &str, value: &Value) {
 }
 
 fn section(title: String, value: &Value) -> KitSection {
-    KitSection { title, format: "json", body: format!("{value:#}") }
+    KitSection { title, format: KitFormat::Json, body: format!("{value:#}") }
 }
 
 fn shell(title: &str, body: String) -> KitSection {
-    KitSection { title: title.to_owned(), format: "shell", body }
+    KitSection { title: title.to_owned(), format: KitFormat::Shell, body }
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn json_of(kit: &OnboardingKit, index: usize) -> Value {
-        assert_eq!(kit.sections[index].format, "json");
+        assert_eq!(kit.sections[index].format, KitFormat::Json);
         serde_json::from_str(&kit.sections[index].body).unwrap()
     }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use leasehold_envelope::KeyVersion;
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
-    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, OnboardingKit, OwnIdentity,
-    ProviderError, Session, WrapContext,
+    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, KitRequest, OnboardingKit,
+    OwnIdentity, ProviderError, Session, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
@@ -128,8 +128,8 @@ impl KeyProvider for AwsProvider {
         self.key(session)?.describe().await
     }
 
-    fn onboarding_kit(&self, binding: &Binding, own: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
-        Ok(kit::kit(&self.plan(binding)?, own))
+    fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        Ok(kit::kit(&self.plan(request.binding)?, request.own))
     }
 }
 

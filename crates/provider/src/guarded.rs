@@ -16,8 +16,8 @@ use rand::{Rng, SeedableRng};
 use crate::budget::{Budget, Budgets, Lane};
 use crate::retry::pause;
 use crate::{
-    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, Limits, OnboardingKit, OwnIdentity,
-    ProviderError, Session, WrapContext,
+    Answer, Cause, Ciphertext, Depth, FailedStage, Fault, Finding, Generated, KeyDescription, KeyProvider,
+    KitRequest, Limits, OnboardingKit, OwnIdentity, ProviderError, Session, Verdict, WrapContext,
 };
 
 /// The code of an attempt that got no answer in time.
@@ -87,6 +87,22 @@ impl Guarded {
         }
     }
 
+    /// Several questions to the cloud as one call, without retries: within the total deadline, and at a place of the tenant's.
+    async fn in_time<T>(
+        &self,
+        tenant: &TenantId,
+        asked: impl Future<Output = T>,
+    ) -> Result<T, ProviderError> {
+        let start = self.clock.now();
+        let budget = self.budgets.of(Some(tenant), start)?;
+        let _place = budget.enter(Lane::Proof, &*self.clock, start + self.limits.longest_wait()).await?;
+        tokio::select! {
+            biased;
+            answer = asked => Ok(answer),
+            () = self.clock.sleep_until(start + self.limits.total) => Err(late()),
+        }
+    }
+
     async fn attempt<T>(
         &self,
         deadline: Moment,
@@ -97,10 +113,7 @@ impl Guarded {
             // The answer first: one that arrived in time counts, even if this task was late to look.
             biased;
             answer = answer => answer,
-            () = self.clock.sleep_until(until) => {
-                let error = ProviderError::new(Fault::Unavailable, "the cloud did not answer in time");
-                Err(error.with_code(Some(DEADLINE)))
-            }
+            () = self.clock.sleep_until(until) => Err(late()),
         }
     }
 
@@ -124,6 +137,10 @@ impl Guarded {
         // A generator is valid whatever happened while it was locked.
         self.jitter.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
+}
+
+fn late() -> ProviderError {
+    ProviderError::new(Fault::Unavailable, "the cloud did not answer in time").with_code(Some(DEADLINE))
 }
 
 /// A canary is unwrapped by proofs alone; everything else is a request.
@@ -203,8 +220,34 @@ impl KeyProvider for Guarded {
         self.call(session.tenant(), Lane::Proof, || self.inner.describe(session)).await
     }
 
-    fn onboarding_kit(&self, binding: &Binding, own: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
-        self.inner.onboarding_kit(binding, own)
+    fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        self.inner.onboarding_kit(request)
+    }
+
+    fn hops(&self, binding: &Binding) -> Vec<String> {
+        self.inner.hops(binding)
+    }
+
+    async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
+        let explained = self.in_time(failed.binding.name.tenant(), self.inner.explain(failed)).await;
+        explained.unwrap_or_default()
+    }
+
+    async fn inspect(
+        &self,
+        binding: &Binding,
+        own: Option<&OwnIdentity>,
+        session: &Session,
+        depth: Depth,
+    ) -> Vec<Finding> {
+        let looked =
+            self.in_time(binding.name.tenant(), self.inner.inspect(binding, own, session, depth)).await;
+        looked.unwrap_or_else(|error| {
+            vec![Finding {
+                verdict: Verdict::Skipped,
+                ..Finding::failed("INSPECTION", "look more closely", &error, Vec::new())
+            }]
+        })
     }
 }
 

@@ -7,22 +7,25 @@
 //! Invariants: every call through [`Guarded`] ends within its total deadline; only a cloud's own "no" becomes
 //! [`Fault::Denied`] or [`Fault::KeyUnusable`].
 //!
-//! Reading order: [`KeyProvider`], [`ProviderError`], [`Guarded`], [`Limits`]; then `retry` and `budget`, the two halves
+//! Reading order: [`KeyProvider`], [`ProviderError`], [`Guarded`], [`Limits`]; then [`Finding`] and [`OnboardingKit`], what people read; then `retry` and `budget`, the two halves
 //! of what `guarded` decides.
 
 mod budget;
 mod error;
+mod finding;
 mod guarded;
+mod kit;
 mod limits;
 mod provider;
 mod retry;
 mod session;
 
 pub use error::{Edge, Fault, KeyState, ProviderError, Throttler};
+pub use finding::{Cause, Depth, FailedStage, Finding, Stage, Verdict};
 pub use guarded::Guarded;
+pub use kit::{CallCost, KitFormat, KitRequest, KitSection, Lever, OnboardingKit, ProofCosts};
 pub use limits::Limits;
 pub use provider::{
-    Answer, Ciphertext, Generated, KeyDescription, KeyProvider, KitSection, OnboardingKit, OwnIdentity,
-    Warning, WrapContext,
+    Answer, Ciphertext, Generated, KeyDescription, KeyProvider, OwnIdentity, Warning, WrapContext,
 };
 pub use session::Session;

@@ -9,7 +9,7 @@ use leasehold_ids::ProviderKind;
 use leasehold_secret::{KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
 
-use crate::{ProviderError, Session};
+use crate::{Cause, Depth, FailedStage, Finding, KitRequest, OnboardingKit, ProviderError, Session};
 
 /// What the cloud's ciphertext is bound to besides the key. A ciphertext made with one must not open with another.
 #[derive(Debug, Clone, Copy)]
@@ -75,24 +75,6 @@ pub struct OwnIdentity {
     pub principal: String,
     /// The cloud account that we live in.
     pub account: String,
-}
-
-/// Something to paste.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KitSection {
-    /// What it is and where it goes, for example "trust policy of the role".
-    pub title: String,
-    /// `json`, `shell` or `text`.
-    pub format: &'static str,
-    /// The text itself.
-    pub body: String,
-}
-
-/// Everything that a tenant must paste into their cloud for a binding to work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnboardingKit {
-    /// In the order in which to paste them.
-    pub sections: Vec<KitSection>,
 }
 
 /// One cloud.
@@ -185,9 +167,38 @@ pub trait KeyProvider: Send + Sync + fmt::Debug + 'static {
     /// See [`crate::Fault`].
     async fn describe(&self, session: &Session) -> Result<Answer<KeyDescription>, ProviderError>;
 
-    /// What the tenant must paste for `binding` to work, given who we are.
+    /// What the tenant must paste for a binding to work, how they revoke, and what the proofs cost them. Its policies grant
+    /// no more than we need: taking any statement away must break the binding.
     ///
     /// # Errors
     /// [`crate::Fault::Misconfigured`] if the binding's settings cannot work.
-    fn onboarding_kit(&self, binding: &Binding, own: &OwnIdentity) -> Result<OnboardingKit, ProviderError>;
+    fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError>;
+
+    /// The principals that an assume becomes one after another, as the cloud names them; the last is the tenant's. Empty if
+    /// the settings cannot be read, which is the default.
+    fn hops(&self, binding: &Binding) -> Vec<String> {
+        let _ = binding;
+        Vec::new()
+    }
+
+    /// Why a step of a verification failed: the likely causes, the likeliest first, each with the exact change that mends it.
+    /// May ask the cloud to tell causes apart, but nothing that has an effect there. A cause that the cloud's answer proves
+    /// comes alone. Default: none are known.
+    async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
+        let _ = failed;
+        Vec::new()
+    }
+
+    /// What no step of a proof shows, looked up with a session that works: rotation, protection against deletion, expiry,
+    /// permission boundaries and, if asked for, permissions that we do not need. Default: nothing.
+    async fn inspect(
+        &self,
+        binding: &Binding,
+        own: Option<&OwnIdentity>,
+        session: &Session,
+        depth: Depth,
+    ) -> Vec<Finding> {
+        let _ = (binding, own, session, depth);
+        Vec::new()
+    }
 }

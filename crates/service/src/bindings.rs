@@ -6,8 +6,8 @@ use data_encoding::BASE32_NOPAD;
 use leasehold_authz::Operation;
 use leasehold_envelope::Hierarchy;
 use leasehold_ids::{BindingId, BindingName, ProviderKind, TenantId};
-use leasehold_lease::{LeaseView, Subject};
-use leasehold_provider::{OnboardingKit, Warning};
+use leasehold_lease::{LeaseView, Subject, proofs_per_month};
+use leasehold_provider::{KitRequest, OnboardingKit, Warning};
 use leasehold_tenant::{Binding, BindingState, ChangeError, NewBinding, Tenant};
 
 use crate::change::etag;
@@ -199,10 +199,18 @@ impl Service {
     }
 
     async fn kit(&self, name: &BindingName) -> Result<OnboardingKit, ServiceError> {
-        let record = self.read_binding(name).await?;
-        let provider = self.inner.providers.get(&record.binding.provider)?;
+        let tenant = self.inner.directory.read(name.tenant()).await?;
+        let binding = tenant.binding(name.binding())?;
+        let provider = self.inner.providers.get(&binding.provider)?;
         let own = provider.own_identity().await.map_err(cloud_error)?;
-        provider.onboarding_kit(&record.binding, &own).map_err(cloud_error)
+        let bound = tenant.terms.revocation_bound();
+        let request = KitRequest {
+            binding,
+            own: &own,
+            revocation_bound: bound.get(),
+            proofs_per_month: proofs_per_month(bound),
+        };
+        provider.onboarding_kit(&request).map_err(cloud_error)
     }
 
     async fn activate(

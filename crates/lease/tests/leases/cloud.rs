@@ -9,8 +9,8 @@ use leasehold_clock::{ManualClock, TimeSource};
 use leasehold_envelope::{EncryptionContext, KeyVersion, Purpose};
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
-    Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KeyState, OnboardingKit,
-    OwnIdentity, ProviderError, Session, Throttler, WrapContext,
+    Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KeyState, KitRequest,
+    OnboardingKit, OwnIdentity, ProviderError, Session, Throttler, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey, SecretError};
 use leasehold_tenant::Binding;
@@ -343,7 +343,7 @@ impl KeyProvider for Cloud {
         }))
     }
 
-    fn onboarding_kit(&self, _: &Binding, _: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
-        Ok(OnboardingKit { sections: Vec::new() })
+    fn onboarding_kit(&self, _: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        Ok(OnboardingKit::default())
     }
 }

@@ -6,7 +6,7 @@ use leasehold_provider::{Edge, Fault, KeyProvider, WrapContext};
 use leasehold_secret::KeyLength;
 use serde_json::Value;
 
-use crate::tenant::{Tenant, key_policy};
+use crate::tenant::{Tenant, key_policy, kit_request};
 use crate::world::World;
 
 /// The document that the commands write to `file`.
@@ -19,7 +19,7 @@ fn written_to(commands: &str, file: &str) -> Value {
 async fn revocation(world: &World, tenant: &Tenant) -> String {
     let provider = world.provider().await;
     let own = provider.own_identity().await.unwrap();
-    let kit = provider.onboarding_kit(&tenant.binding, &own).unwrap();
+    let kit = provider.onboarding_kit(&kit_request(&tenant.binding, &own)).unwrap();
     kit.sections.last().unwrap().body.clone()
 }
 

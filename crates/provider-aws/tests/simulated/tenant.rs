@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use leasehold_cloudsim::aws::arn::{KeyArn, RoleArn};
 use leasehold_cloudsim::control::{KeyInput, RoleSpec};
-use leasehold_provider::{KeyProvider, OnboardingKit};
+use leasehold_provider::{KeyProvider, KitRequest, OnboardingKit, OwnIdentity};
 use leasehold_provider_aws::AwsProvider;
 use leasehold_tenant::Binding;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl Tenant {
         settings.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let binding = binding(name, &key.to_string(), &settings);
         let own = provider.own_identity().await.unwrap();
-        let kit = provider.onboarding_kit(&binding, &own).unwrap();
+        let kit = provider.onboarding_kit(&kit_request(&binding, &own)).unwrap();
         let chain = settings["chain"].as_array().cloned().unwrap_or_default();
         let mut roles: Vec<RoleArn> =
             chain.iter().map(|hop| hop["role_arn"].as_str().unwrap().parse().unwrap()).collect();
@@ -100,4 +100,10 @@ pub(crate) fn key_policy(key: &KeyArn) -> Value {
             "Sid": "Owner", "Effect": "Allow", "Principal": { "AWS": root }, "Action": "kms:*", "Resource": "*",
         }],
     })
+}
+
+/// A kit for the default bound.
+pub(crate) fn kit_request<'a>(binding: &'a Binding, own: &'a OwnIdentity) -> KitRequest<'a> {
+    let revocation_bound = std::time::Duration::from_secs(300);
+    KitRequest { binding, own, revocation_bound, proofs_per_month: 19_200 }
 }

@@ -335,9 +335,10 @@ impl KeyProvider for Model {
         Ok(answer(KeyDescription { current_version, rotates: None, warnings: Vec::new() }))
     }
 
-    fn onboarding_kit(&self, binding: &Binding, own: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
-        let us = if self.is(Flaw::KitWithoutUs) { "somebody" } else { &own.principal };
-        let body = format!("{} may, with {}, use {}", us, binding.external_id, binding.key);
-        Ok(OnboardingKit { sections: vec![KitSection { title: "all".to_owned(), format: "text", body }] })
+    fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        let us = if self.is(Flaw::KitWithoutUs) { "somebody" } else { &request.own.principal };
+        let body = format!("{us} may, with {}, use {}", request.binding.external_id, request.binding.key);
+        let sections = vec![KitSection { title: "all".to_owned(), format: KitFormat::Text, body }];
+        Ok(OnboardingKit { sections, ..OnboardingKit::default() })
     }
 }

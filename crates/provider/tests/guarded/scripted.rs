@@ -209,7 +209,7 @@ impl KeyProvider for Scripted {
         self.step(|| answer(describe())).await
     }
 
-    fn onboarding_kit(&self, _: &Binding, _: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
-        Ok(OnboardingKit { sections: Vec::new() })
+    fn onboarding_kit(&self, _: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        Ok(OnboardingKit::default())
     }
 }

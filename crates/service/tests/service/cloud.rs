@@ -9,8 +9,8 @@ use leasehold_clock::{ManualClock, TimeSource};
 use leasehold_envelope::KeyVersion;
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
-    Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KitSection, OnboardingKit,
-    OwnIdentity, ProviderError, Session, WrapContext,
+    Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KitFormat, KitRequest,
+    KitSection, OnboardingKit, OwnIdentity, ProviderError, Session, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
@@ -237,10 +237,9 @@ impl KeyProvider for FakeCloud {
         }))
     }
 
-    fn onboarding_kit(&self, binding: &Binding, own: &OwnIdentity) -> Result<OnboardingKit, ProviderError> {
-        let body = format!("let {} in with {}", own.principal, binding.external_id);
-        Ok(OnboardingKit {
-            sections: vec![KitSection { title: "trust policy".into(), format: "text", body }],
-        })
+    fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        let body = format!("let {} in with {}", request.own.principal, request.binding.external_id);
+        let sections = vec![KitSection { title: "trust policy".into(), format: KitFormat::Text, body }];
+        Ok(OnboardingKit { sections, ..OnboardingKit::default() })
     }
 }
