@@ -1,6 +1,7 @@
 //! The levers that a provider's tests give to the suite.
 
 use async_trait::async_trait;
+use leasehold_envelope::KeyVersion;
 use leasehold_secret::Arena;
 use leasehold_tenant::Binding;
 
@@ -13,6 +14,8 @@ pub enum KeyCondition {
     PendingDeletion,
     /// Its material has not been imported, or has expired.
     PendingImport,
+    /// It is past the expiry that its owner set.
+    Expired,
     /// What holds its material does not answer; it will come back.
     StoreDown,
 }
@@ -88,6 +91,14 @@ pub trait Fixture: Send + Sync {
     /// The tenant's key gets into this condition. False if this cloud knows no such thing.
     async fn set_key(&self, condition: KeyCondition) -> bool;
 
+    /// The tenant's key gets a new version, which wraps from now on; [`heal`](Self::heal) does not take it back. False on
+    /// clouds whose versions nobody sees.
+    async fn rotate(&self) -> bool;
+
+    /// The tenant disables one version of their key and leaves the others as they are. Not called where
+    /// [`rotate`](Self::rotate) says false.
+    async fn disable_version(&self, version: &KeyVersion);
+
     /// The cloud throttles every call.
     async fn throttle(&self);
 
@@ -100,7 +111,7 @@ pub trait Fixture: Send + Sync {
     /// Our own credentials, with which we ask to become anybody, stop being good.
     async fn break_own_identity(&self);
 
-    /// Everything is as at the start again, but for sessions that expired.
+    /// Everything is as at the start again, but for sessions that expired and versions that were made.
     async fn heal(&self);
 
     /// How often the cloud was asked so far.

@@ -5,7 +5,7 @@ use std::fmt;
 use leasehold_provider::KeyProvider;
 
 use crate::bench::Bench;
-use crate::checks::{assuming, edges, faults, input, keys, wrapping};
+use crate::checks::{assuming, diagnosis, edges, faults, input, keys, kit, versions, wrapping};
 use crate::fixture::Fixture;
 
 /// A check that a provider did not pass.
@@ -85,7 +85,18 @@ pub async fn run(provider: &dyn KeyProvider, fixture: &dyn Fixture) -> Report {
         input::garbage_is_rejected,
         input::a_cut_or_changed_ciphertext_is_rejected,
         input::what_cannot_work_is_refused_without_asking,
-        input::the_kit_names_us_and_what_we_issued,
+        versions::a_rotated_key_wraps_under_its_new_version,
+        versions::what_an_older_version_wrapped_still_unwraps,
+        versions::a_disabled_version_is_unusable_and_the_new_one_is_not,
+        kit::the_kit_names_us_and_what_we_issued,
+        kit::the_kit_has_policies_commands_and_terraform,
+        kit::every_lever_can_be_pulled_and_put_back,
+        kit::the_costs_add_up,
+        diagnosis::every_hop_is_named,
+        diagnosis::a_trust_denial_is_explained,
+        diagnosis::a_key_denial_is_explained,
+        diagnosis::a_disabled_key_is_explained,
+        diagnosis::a_good_binding_fails_no_inspection,
     );
     report
 }

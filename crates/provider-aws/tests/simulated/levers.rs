@@ -9,6 +9,7 @@ use leasehold_cloudsim::aws::arn::{KeyArn, RoleArn};
 use leasehold_cloudsim::aws::edits::{Edit, EditId};
 use leasehold_cloudsim::faults::{FaultEffect, FaultSpec};
 use leasehold_cloudsim::log::CallMatch;
+use leasehold_envelope::KeyVersion;
 use leasehold_provider::KeyProvider;
 use leasehold_provider_aws::AwsProvider;
 use leasehold_provider_conformance::{Calls, Fixture, KeyCondition, Outage};
@@ -141,9 +142,20 @@ impl Fixture for Levers {
             KeyCondition::PendingDeletion => KeyState::PendingDeletion,
             KeyCondition::PendingImport => KeyState::PendingImport,
             KeyCondition::StoreDown => KeyState::Unavailable,
+            // Imported material that expires leaves its key pending import.
+            KeyCondition::Expired => return false,
         };
         self.edit(Edit::KeyState { key: self.tenant.key.clone(), state });
         true
+    }
+
+    async fn rotate(&self) -> bool {
+        self.world.aws().rotate_key(&self.tenant.key).unwrap();
+        false
+    }
+
+    async fn disable_version(&self, version: &KeyVersion) {
+        panic!("AWS has no versions to disable, {version} is none");
     }
 
     async fn throttle(&self) {

@@ -1,9 +1,7 @@
 //! Input from callers and tenants, hostile or mistaken.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use leasehold_provider::{Ciphertext, Fault, KitRequest};
+use leasehold_provider::{Ciphertext, Fault};
 
 use crate::bench::{Bench, Bound, Outcome, ensure, fails};
 
@@ -54,22 +52,4 @@ pub(crate) async fn what_cannot_work_is_refused_without_asking(bench: &Bench<'_>
     }
     let after = bench.fixture.calls().await;
     ensure(before == after, || "the cloud was asked".to_owned())
-}
-
-pub(crate) async fn the_kit_names_us_and_what_we_issued(bench: &Bench<'_>) -> Outcome {
-    let binding = bench.fixture.binding();
-    let own = bench.provider.own_identity().await.map_err(|e| e.to_string())?;
-    let request = KitRequest {
-        binding: &binding,
-        own: &own,
-        revocation_bound: Duration::from_secs(300),
-        proofs_per_month: 20_000,
-    };
-    let kit = bench.provider.onboarding_kit(&request).map_err(|e| e.to_string())?;
-    for part in [own.principal.as_str(), binding.external_id.as_str(), binding.key.as_str()] {
-        ensure(kit.sections.iter().any(|section| section.body.contains(part)), || {
-            format!("{part} is not in it")
-        })?;
-    }
-    Ok(())
 }

@@ -15,6 +15,7 @@ pub(crate) async fn an_unusable_key_is_told_from_one_that_is_away(bench: &Bench<
         (KeyCondition::Disabled, Fault::KeyUnusable(KeyState::Disabled)),
         (KeyCondition::PendingDeletion, Fault::KeyUnusable(KeyState::PendingDeletion)),
         (KeyCondition::PendingImport, Fault::KeyUnusable(KeyState::PendingDeletion)),
+        (KeyCondition::Expired, Fault::KeyUnusable(KeyState::Expired)),
         (KeyCondition::StoreDown, Fault::Unavailable),
     ] {
         let open = bench.open().await?;

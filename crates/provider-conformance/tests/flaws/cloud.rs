@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use leasehold_envelope::{EncryptionContext, Hierarchy};
+use leasehold_envelope::{EncryptionContext, Hierarchy, KeyVersion};
 use leasehold_ids::BindingName;
 use leasehold_provider_conformance::{Calls, Fixture, KeyCondition, Outage};
 use leasehold_secret::{Arena, ArenaConfig};
@@ -27,6 +27,16 @@ pub(crate) struct State {
     /// Sessions of earlier generations have expired.
     pub(crate) generation: u64,
     pub(crate) calls: Calls,
+    /// How often the key was rotated; it names the version that wraps.
+    pub(crate) rotations: u64,
+    pub(crate) disabled_version: Option<KeyVersion>,
+}
+
+impl State {
+    /// The version that wraps.
+    pub(crate) fn version(&self) -> KeyVersion {
+        format!("v{}", self.rotations).parse().unwrap()
+    }
 }
 
 /// A cloud in memory. Clones are the same one.
@@ -112,6 +122,15 @@ impl Fixture for Cloud {
         true
     }
 
+    async fn rotate(&self) -> bool {
+        self.state().rotations += 1;
+        true
+    }
+
+    async fn disable_version(&self, version: &KeyVersion) {
+        self.state().disabled_version = Some(version.clone());
+    }
+
     async fn throttle(&self) {
         self.state().bad_day = Some(BadDay::Throttled);
     }
@@ -130,8 +149,8 @@ impl Fixture for Cloud {
 
     async fn heal(&self) {
         let mut state = self.state();
-        let (generation, calls) = (state.generation, state.calls);
-        *state = State { generation, calls, ..State::default() };
+        let (generation, calls, rotations) = (state.generation, state.calls, state.rotations);
+        *state = State { generation, calls, rotations, ..State::default() };
     }
 
     async fn calls(&self) -> Calls {

@@ -46,7 +46,20 @@ pub(crate) enum Flaw {
     GarbageIsDenial,
     TailUnchecked,
     AsksBeforeChecking,
+    RotationUnnoticed,
+    OldVersionForgotten,
+    DisabledVersionDisablesAll,
+    DisabledVersionIsOutage,
+    ExpiredIsOutage,
     KitWithoutUs,
+    KitWithoutTerraform,
+    LeverWithoutWayBack,
+    CostsMadeUp,
+    HopsUnnamed,
+    TrustUnexplained,
+    MendForNobody,
+    DisabledUnexplained,
+    InspectionFailsAll,
 }
 
 /// Each flaw with a check that must notice it.
@@ -79,7 +92,20 @@ pub(crate) const FLAWS: &[(Flaw, &str)] = &[
     (Flaw::GarbageIsDenial, "garbage_is_rejected"),
     (Flaw::TailUnchecked, "a_cut_or_changed_ciphertext_is_rejected"),
     (Flaw::AsksBeforeChecking, "what_cannot_work_is_refused_without_asking"),
+    (Flaw::RotationUnnoticed, "a_rotated_key_wraps_under_its_new_version"),
+    (Flaw::OldVersionForgotten, "what_an_older_version_wrapped_still_unwraps"),
+    (Flaw::DisabledVersionDisablesAll, "a_disabled_version_is_unusable_and_the_new_one_is_not"),
+    (Flaw::DisabledVersionIsOutage, "a_disabled_version_is_unusable_and_the_new_one_is_not"),
+    (Flaw::ExpiredIsOutage, "an_unusable_key_is_told_from_one_that_is_away"),
     (Flaw::KitWithoutUs, "the_kit_names_us_and_what_we_issued"),
+    (Flaw::KitWithoutTerraform, "the_kit_has_policies_commands_and_terraform"),
+    (Flaw::LeverWithoutWayBack, "every_lever_can_be_pulled_and_put_back"),
+    (Flaw::CostsMadeUp, "the_costs_add_up"),
+    (Flaw::HopsUnnamed, "every_hop_is_named"),
+    (Flaw::TrustUnexplained, "a_trust_denial_is_explained"),
+    (Flaw::MendForNobody, "a_key_denial_is_explained"),
+    (Flaw::DisabledUnexplained, "a_disabled_key_is_explained"),
+    (Flaw::InspectionFailsAll, "a_good_binding_fails_no_inspection"),
 ];
 
 /// What a session of the model holds.
@@ -162,6 +188,9 @@ impl Model {
             Some(KeyCondition::Disabled) => {
                 Err(self.fault(Flaw::DisabledIsOutage, unusable(KeyState::Disabled), Fault::Unavailable))
             }
+            Some(KeyCondition::Expired) => {
+                Err(self.fault(Flaw::ExpiredIsOutage, unusable(KeyState::Expired), Fault::Unavailable))
+            }
             Some(KeyCondition::StoreDown) => {
                 Err(self.fault(Flaw::StoreDownIsUnusable, Fault::Unavailable, unusable(KeyState::Disabled)))
             }
@@ -176,6 +205,21 @@ impl Model {
             return Err(self.fault(Flaw::KeyDenialIsRejection, denied, Fault::Rejected));
         }
         Ok(key)
+    }
+
+    /// Whether `version` of the key may be used.
+    fn usable_version(&self, version: &KeyVersion) -> Result<(), ProviderError> {
+        let state = self.cloud.state();
+        let disabled = || Fault::KeyUnusable(KeyState::Disabled);
+        match &state.disabled_version {
+            Some(_) if self.is(Flaw::DisabledVersionDisablesAll) => {
+                Err(ProviderError::new(disabled(), "all of it"))
+            }
+            Some(one) if one == version => {
+                Err(self.fault(Flaw::DisabledVersionIsOutage, disabled(), Fault::Unavailable))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A tag over all that a ciphertext is bound to.
@@ -195,10 +239,17 @@ impl Model {
         hash.finalize().into()
     }
 
-    fn seal(&self, key: &str, plaintext: &PlaintextKey, context: WrapContext<'_>) -> Ciphertext {
+    fn seal(
+        &self,
+        key: &str,
+        plaintext: &PlaintextKey,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Ciphertext, ProviderError> {
+        self.usable_version(version)?;
         let mut bytes = self.tag(key, plaintext.expose(), context).to_vec();
         bytes.extend(plaintext.expose());
-        Ciphertext { bytes: Bytes::from(bytes), key_version: KeyVersion::none() }
+        Ok(Ciphertext { bytes: Bytes::from(bytes), key_version: version.clone() })
     }
 
     fn make(&self, length: KeyLength) -> PlaintextKey {
@@ -276,11 +327,11 @@ impl KeyProvider for Model {
         &self,
         session: &Session,
         length: KeyLength,
-        _: &KeyVersion,
+        version: &KeyVersion,
         context: WrapContext<'_>,
     ) -> Result<Answer<Generated>, ProviderError> {
         let (name, key) = (self.usable_key(session)?, self.make(length));
-        let ciphertext = self.seal(&name, &key, context);
+        let ciphertext = self.seal(&name, &key, version, context)?;
         Ok(answer(Generated { key, ciphertext }))
     }
 
@@ -288,21 +339,21 @@ impl KeyProvider for Model {
         &self,
         session: &Session,
         length: KeyLength,
-        _: &KeyVersion,
+        version: &KeyVersion,
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
         let (name, key) = (self.usable_key(session)?, self.make(length));
-        Ok(answer(self.seal(&name, &key, context)))
+        Ok(answer(self.seal(&name, &key, version, context)?))
     }
 
     async fn wrap(
         &self,
         session: &Session,
         key: &PlaintextKey,
-        _: &KeyVersion,
+        version: &KeyVersion,
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
-        Ok(answer(self.seal(&self.usable_key(session)?, key, context)))
+        Ok(answer(self.seal(&self.usable_key(session)?, key, version, context)?))
     }
 
     async fn unwrap(
@@ -314,6 +365,11 @@ impl KeyProvider for Model {
         let name = self.usable_key(session)?;
         let denied = Fault::Denied { edge: Edge::Key };
         let rejected = || self.fault(Flaw::GarbageIsDenial, Fault::Rejected, denied.clone());
+        let current = self.cloud.state().version();
+        if self.is(Flaw::OldVersionForgotten) && ciphertext.key_version != current {
+            return Err(rejected());
+        }
+        self.usable_version(&ciphertext.key_version)?;
         let (tag, plaintext) = ciphertext.bytes.split_at_checked(32).ok_or_else(rejected)?;
         // A provider that looks at some of the bytes takes a byte more for nothing.
         let tail = if self.is(Flaw::TailUnchecked) { plaintext.len().min(32) } else { plaintext.len() };
@@ -331,14 +387,53 @@ impl KeyProvider for Model {
         if unfit || self.is(Flaw::DescribeFails) {
             return Err(ProviderError::new(Fault::Misconfigured, "use another key"));
         }
-        let current_version = KeyVersion::none();
+        let first = || "v0".parse().unwrap();
+        let current_version =
+            if self.is(Flaw::RotationUnnoticed) { first() } else { self.cloud.state().version() };
         Ok(answer(KeyDescription { current_version, rotates: None, warnings: Vec::new() }))
     }
 
     fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
         let us = if self.is(Flaw::KitWithoutUs) { "somebody" } else { &request.own.principal };
         let body = format!("{us} may, with {}, use {}", request.binding.external_id, request.binding.key);
-        let sections = vec![KitSection { title: "all".to_owned(), format: KitFormat::Text, body }];
-        Ok(OnboardingKit { sections, ..OnboardingKit::default() })
+        let mut formats = vec![KitFormat::Json, KitFormat::Shell];
+        formats.extend((!self.is(Flaw::KitWithoutTerraform)).then_some(KitFormat::Hcl));
+        let section = |format| KitSection { title: "all".to_owned(), format, body: body.clone() };
+        let restore = if self.is(Flaw::LeverWithoutWayBack) { "" } else { "let us in" };
+        let lever = Lever {
+            title: "put us out".to_owned(),
+            revoke: "put us out".to_owned(),
+            restore: restore.to_owned(),
+            propagation: "at once".to_owned(),
+            reach: "us".to_owned(),
+        };
+        let calls = vec![CallCost { operation: "Unwrap", per_proof: 1, usd_per_10_000: 0.03 }];
+        let mut costs = ProofCosts::of(request.proofs_per_month, calls, vec!["A model's.".to_owned()]);
+        if self.is(Flaw::CostsMadeUp) {
+            costs.usd_per_month = 1.0;
+        }
+        Ok(OnboardingKit { sections: formats.into_iter().map(section).collect(), levers: vec![lever], costs })
+    }
+
+    fn hops(&self, binding: &Binding) -> Vec<String> {
+        if self.is(Flaw::HopsUnnamed) { Vec::new() } else { vec![format!("principal-of-{}", binding.name)] }
+    }
+
+    async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
+        let (reason, flaw) = match failed.error.fault() {
+            Fault::Denied { edge: Edge::Trust { .. } } => ("NO_TRUST", Flaw::TrustUnexplained),
+            Fault::Denied { edge: Edge::Key } => ("KEY_FORBIDDEN", Flaw::MendForNobody),
+            _ => ("KEY_DISABLED", Flaw::DisabledUnexplained),
+        };
+        if self.is(flaw) && flaw != Flaw::MendForNobody {
+            return Vec::new();
+        }
+        let whose = if self.is(flaw) { "<your key>" } else { failed.binding.key.as_str() };
+        vec![Cause { reason, text: "That is it.".to_owned(), mend: format!("mend {whose}") }]
+    }
+
+    async fn inspect(&self, _: &Binding, _: Option<&OwnIdentity>, _: &Session, _: Depth) -> Vec<Finding> {
+        let verdict = if self.is(Flaw::InspectionFailsAll) { Verdict::Failed } else { Verdict::Passed };
+        vec![Finding::new("ROTATION", "rotation", verdict, "the model never tires")]
     }
 }
