@@ -1,5 +1,8 @@
 //! The log of all calls that the simulated clouds received: what a tenant would find in its own audit log.
 //!
+//! It also holds management events: what the audit log says of edits that an owner made to policies, key states and
+//! principals. They are no calls that Leasehold made, so a query gives them only when it asks for them.
+//!
 //! Records name principals, roles, keys and encryption contexts. They have no field that could hold plaintext, key
 //! material, a secret access key or a token.
 
@@ -48,6 +51,9 @@ pub struct CallFacts {
     /// Other parameters that an audit log shows: `externalId`, `roleSessionName`, `sourceIdentity`, `dryRun`, …
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+    /// Whether this is an owner's edit rather than a call that the simulator received.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub management: bool,
 }
 
 /// What the simulated cloud decided about a call.
@@ -155,6 +161,8 @@ pub struct CallQuery {
     pub error_code: Option<String>,
     /// Only this verdict.
     pub decision: Option<CallDecision>,
+    /// Management events, and nothing else. Without it they are left out.
+    pub management: bool,
     /// Only records after this sequence number.
     pub after: u64,
     /// At most this many, the newest; all when absent.
@@ -164,6 +172,7 @@ pub struct CallQuery {
 impl CallQuery {
     fn matches(&self, record: &CallRecord) -> bool {
         record.sequence > self.after
+            && record.facts.management == self.management
             && self.decision.is_none_or(|wanted| wanted == record.decision)
             && (self.error_code.is_none() || self.error_code == record.error_code)
             && self.matching.matches(&record.facts)
@@ -200,6 +209,23 @@ impl CallLog {
         }
         ring.records.push_back(record);
         self.newest.send_replace(ring.last_sequence);
+    }
+
+    /// Appends the management event of an edit that was made: `facts` says by whom, how and to what, in the cloud's own
+    /// words (`UpdateAssumeRolePolicy`, `KeyDisable`, `SetIamPolicy`, …).
+    pub(crate) fn append_management(&self, time: Timestamp, facts: CallFacts) {
+        self.append(CallRecord {
+            sequence: 0,
+            time,
+            request_id: uuid::Uuid::new_v4().to_string(),
+            facts: CallFacts { management: true, ..facts },
+            decision: CallDecision::Allowed,
+            status: 200,
+            error_code: None,
+            error_message: None,
+            reason: None,
+            faults: Vec::new(),
+        });
     }
 
     /// Waits until at least `wanted` records match, and gives them, oldest first.
@@ -280,6 +306,20 @@ mod tests {
         let query = CallQuery::default();
         let (found, ()) = futures::join!(log.wait(&query, 2), async { log.append(record("Encrypt")) });
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn management_events_are_left_out_unless_they_are_asked_for() {
+        let log = CallLog::new(10);
+        log.append(record("Decrypt"));
+        log.append_management(Timestamp::from_unix_seconds(0), record("DisableKey").facts);
+        let found = |management| log.query(&CallQuery { management, ..CallQuery::default() });
+        let operations =
+            |management| found(management).iter().map(|r| r.facts.operation.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (operations(false), operations(true)),
+            (vec!["Decrypt".into()], vec!["DisableKey".to_owned()])
+        );
     }
 
     #[test]

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::arn::{KeyArn, RoleArn};
+use super::trail;
 use super::world::key::KeyState;
 use super::world::policies::{EditTime, statements_mut};
 use super::world::{EditKind, State};
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::log::CallFacts;
 
 /// Names an edit, to undo it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,17 +123,22 @@ impl PolicyEdit {
     }
 }
 
-/// Makes an edit.
-pub(crate) fn make(state: &mut State, edit: Edit, now: Timestamp) -> Result<EditId, SimError> {
+/// Makes an edit, and gives its name and the management event that it leaves.
+pub(crate) fn make(
+    state: &mut State,
+    edit: Edit,
+    now: Timestamp,
+) -> Result<(EditId, Option<CallFacts>), SimError> {
     let id = EditId(state.edits.last + 1);
     let before = apply(state, id, &edit, now)?;
+    let event = trail::made(&edit, before);
     state.edits.last = id.0;
     state.edits.active.insert(id, Active { edit, before });
-    Ok(id)
+    Ok((id, event))
 }
 
-/// Undoes an edit.
-pub(crate) fn undo(state: &mut State, id: EditId, now: Timestamp) -> Result<(), SimError> {
+/// Undoes an edit, and gives the management event that this leaves.
+pub(crate) fn undo(state: &mut State, id: EditId, now: Timestamp) -> Result<Option<CallFacts>, SimError> {
     let missing = || SimError::not_found("edit", id.0.to_string());
     let active = state.edits.active.remove(&id).ok_or_else(missing)?;
     let time = state.edit_time(kind(&active.edit), now);
@@ -153,7 +160,7 @@ pub(crate) fn undo(state: &mut State, id: EditId, now: Timestamp) -> Result<(), 
             _,
         ) => state.role_mut(role)?.policies.lift(id, time)?,
     };
-    if lifted { Ok(()) } else { Err(missing()) }
+    if lifted { Ok(trail::undone(&active.edit, active.before)) } else { Err(missing()) }
 }
 
 /// The edits that can still be undone.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::call::{Call, Service};
 use super::error::AwsError;
-use super::{auth, kms, sts};
+use super::{auth, kms, sts, trail};
 use crate::faults::{FaultEffect, FaultPlan};
 use crate::log::{CallDecision, CallFacts, CallRecord};
 use crate::server::{Handler, Outcome};
@@ -116,6 +116,9 @@ impl Endpoint {
             reason: error.and_then(|error| error.reason.clone()),
             ..self.record(facts, decision, plan, request_id)
         });
+        if let Some(event) = trail::of_call(facts).filter(|_| answer.is_ok()) {
+            self.shared.log.append_management(self.shared.clock.now(), event);
+        }
     }
 
     fn record(

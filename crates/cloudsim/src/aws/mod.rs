@@ -21,6 +21,7 @@ pub mod scenario;
 pub mod secret;
 pub mod sigv4;
 pub(crate) mod sts;
+pub mod trail;
 pub(crate) mod world;
 pub(crate) mod xml;
 

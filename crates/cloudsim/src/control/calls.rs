@@ -19,6 +19,7 @@ pub(super) fn query(text: &str) -> Result<CallQuery, SimError> {
             "principal" => matching.principal = Some(value),
             "error_code" => query.error_code = Some(value),
             "decision" => query.decision = Some(decision(&value)?),
+            "management" => query.management = flag(&value)?,
             "after" => query.after = number(&value)?,
             "limit" => query.limit = Some(number(&value)?),
             other => match other.strip_prefix("context.") {
@@ -34,6 +35,10 @@ pub(super) fn query(text: &str) -> Result<CallQuery, SimError> {
 
 fn decision(text: &str) -> Result<CallDecision, SimError> {
     serde_json::from_value(text.into()).map_err(|_| SimError::invalid("decision", format!("{text:?}")))
+}
+
+fn flag(text: &str) -> Result<bool, SimError> {
+    text.parse().map_err(|_| SimError::invalid("flag", format!("{text:?}")))
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, SimError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::routing::{delete, get, post, put};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -41,6 +41,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/keys/rotate", post(rotate_key))
         .route("/edits", get(list_edits).post(make_edit))
         .route("/edits/{id}", delete(undo_edit))
+        .route("/events", get(list_events))
         .route("/propagation", get(propagation).put(set_propagation))
         .route("/ambient/instance", put(set_instance_role))
         .route("/ambient/container", put(set_container_role))
@@ -185,6 +186,22 @@ async fn list_edits(State(control): State<Control>) -> Reply {
 async fn make_edit(State(control): State<Control>, bytes: Bytes) -> Reply {
     let edit: Edit = body(&bytes)?;
     reply(json!({"id": control.aws().edit(edit)?}))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct After {
+    after: u64,
+}
+
+async fn list_events(State(control): State<Control>, Query(After { after }): Query<After>) -> Reply {
+    let events = control.aws().bus_events(after);
+    reply(
+        events
+            .into_iter()
+            .map(|(sequence, event)| json!({"sequence": sequence, "event": event}))
+            .collect::<Vec<_>>(),
+    )
 }
 
 async fn undo_edit(State(control): State<Control>, Path(id): Path<u64>) -> Reply {

@@ -13,4 +13,5 @@ mod kms_owner;
 mod kms_policy;
 mod sts;
 mod sts_session;
+mod trail;
 mod web_identity;

@@ -19,7 +19,9 @@ impl AwsControl {
     /// # Errors
     /// When what it edits does not exist.
     pub fn edit(&self, edit: Edit) -> Result<EditId, SimError> {
-        edits::make(&mut self.shared.aws.write(), edit, self.shared.clock.now())
+        let (id, event) = edits::make(&mut self.shared.aws.write(), edit, self.shared.clock.now())?;
+        self.record(event);
+        Ok(id)
     }
 
     /// Undoes an edit.
@@ -27,7 +29,9 @@ impl AwsControl {
     /// # Errors
     /// When it was undone already, or the policy it was laid over was replaced.
     pub fn undo(&self, id: EditId) -> Result<(), SimError> {
-        edits::undo(&mut self.shared.aws.write(), id, self.shared.clock.now())
+        let event = edits::undo(&mut self.shared.aws.write(), id, self.shared.clock.now())?;
+        self.record(event);
+        Ok(())
     }
 
     /// The edits that can be undone.

@@ -6,6 +6,7 @@ use super::AwsControl;
 use crate::aws::arn::KeyArn;
 use crate::aws::kms::describe::default_policy;
 use crate::aws::kms::rotation::rotate;
+use crate::aws::trail;
 use crate::aws::world::EditKind;
 use crate::aws::world::key::KeyState;
 use crate::aws::world::keymaker::NewKey;
@@ -61,7 +62,10 @@ impl AwsControl {
         let now = self.shared.clock.now();
         let mut state = self.shared.aws.write();
         let time = state.edit_time(EditKind::KeyPolicy, now);
-        state.key_mut(arn)?.policy.replace_single(policy, time)
+        state.key_mut(arn)?.policy.replace_single(policy, time)?;
+        drop(state);
+        self.record(Some(trail::of_key("PutKeyPolicy", arn)));
+        Ok(())
     }
 
     /// Puts a key in a state.
@@ -72,7 +76,11 @@ impl AwsControl {
         let now = self.shared.clock.now();
         let mut state = self.shared.aws.write();
         let time = state.edit_time(EditKind::KeyState, now);
-        state.key_mut(arn)?.state.set(wanted, time.now, time.effective);
+        let key = state.key_mut(arn)?;
+        let event = trail::of_state(arn, *key.state.newest(), wanted);
+        key.state.set(wanted, time.now, time.effective);
+        drop(state);
+        self.record(event);
         Ok(())
     }
 

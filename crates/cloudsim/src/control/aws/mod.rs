@@ -9,8 +9,12 @@ mod world;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::aws::scenario::{self, Scenario, ScenarioSpec};
+use crate::aws::trail;
 use crate::error::SimError;
+use crate::log::{CallFacts, CallQuery};
 use crate::simulator::Shared;
 
 /// The control interface of the simulated AWS. Clones control the same one.
@@ -28,6 +32,21 @@ impl fmt::Debug for AwsControl {
 impl AwsControl {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Leaves the management event of an edit that was made.
+    fn record(&self, event: Option<CallFacts>) {
+        if let Some(event) = event {
+            self.shared.log.append_management(self.shared.clock.now(), event);
+        }
+    }
+
+    /// The management events after the one of this sequence number, each with its own, as the event buses of the
+    /// accounts receive them; see [`trail::bus_event`].
+    pub fn bus_events(&self, after: u64) -> Vec<(u64, Value)> {
+        let query = CallQuery { management: true, after, ..CallQuery::default() };
+        let records = self.shared.log.query(&query);
+        records.iter().filter_map(|record| Some((record.sequence, trail::bus_event(record)?))).collect()
     }
 
     /// Makes a ready-made world; what it names must not exist yet, but for its accounts.

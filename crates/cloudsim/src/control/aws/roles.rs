@@ -10,6 +10,7 @@ use crate::aws::arn::RoleArn;
 use crate::aws::policy::{PolicyDocument, PolicyKind};
 use crate::aws::scenario;
 use crate::aws::secret::unique_id;
+use crate::aws::trail;
 use crate::aws::world::EditKind;
 use crate::aws::world::identity::Role;
 use crate::aws::world::policies::{EditablePolicies, parse};
@@ -44,7 +45,9 @@ impl AwsControl {
     /// When it does not exist.
     pub fn delete_role(&self, arn: &RoleArn) -> Result<(), SimError> {
         let removed = self.shared.aws.write().account_mut(&arn.account)?.roles.remove(&arn.name);
-        removed.map(drop).ok_or_else(|| SimError::not_found("role", arn.to_string()))
+        removed.ok_or_else(|| SimError::not_found("role", arn.to_string()))?;
+        self.record(Some(trail::of_role("DeleteRole", arn, None)));
+        Ok(())
     }
 
     /// Replaces a role's trust policy, and with it the edits laid over the old one.
@@ -55,7 +58,10 @@ impl AwsControl {
         let now = self.shared.clock.now();
         let mut state = self.shared.aws.write();
         let time = state.edit_time(EditKind::Trust, now);
-        state.role_mut(arn)?.trust.replace_single(policy, time)
+        state.role_mut(arn)?.trust.replace_single(policy, time)?;
+        drop(state);
+        self.record(Some(trail::of_role("UpdateAssumeRolePolicy", arn, None)));
+        Ok(())
     }
 
     /// Gives a role the trust policy of the onboarding: `principal` may assume it and tag its session, if it names
@@ -84,7 +90,10 @@ impl AwsControl {
         let now = self.shared.clock.now();
         let mut state = self.shared.aws.write();
         let time = state.edit_time(EditKind::Identity, now);
-        state.role_mut(arn)?.policies.replace(policies, time)
+        state.role_mut(arn)?.policies.replace(policies, time)?;
+        drop(state);
+        self.record(Some(trail::of_role("PutRolePolicy", arn, Some("access"))));
+        Ok(())
     }
 
     /// Sets or removes a role's permission boundary.
@@ -92,11 +101,17 @@ impl AwsControl {
     /// # Errors
     /// When the role does not exist or the policy is malformed.
     pub fn set_boundary(&self, arn: &RoleArn, policy: Option<Value>) -> Result<(), SimError> {
+        let operation = match policy {
+            Some(_) => "PutRolePermissionsBoundary",
+            None => "DeleteRolePermissionsBoundary",
+        };
         let document = boundary(policy)?;
         let now = self.shared.clock.now();
         let mut state = self.shared.aws.write();
         let time = state.edit_time(EditKind::Identity, now);
         state.role_mut(arn)?.boundary.set(document, time.now, time.effective);
+        drop(state);
+        self.record(Some(trail::of_role(operation, arn, None)));
         Ok(())
     }
 
