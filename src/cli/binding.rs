@@ -1,13 +1,15 @@
 //! `leasehold binding`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use leasehold_client::TenantId;
 use leasehold_client::api::convert::tenant_name;
 use leasehold_client::api::v1;
-use leasehold_client::{BindingName, TenantId};
 use serde_json::json;
 
 use super::args::{BindingArg, ChangeArgs, ClientArgs, Pair, context};
-use super::{Failure, Output, json};
+use super::cloud::CloudArgs;
+use super::kit::Kit;
+use super::{Failure, Output, json, kit};
 
 /// What can be done with bindings. A binding is written TENANT/BINDING.
 #[derive(Debug, Subcommand)]
@@ -28,9 +30,9 @@ pub enum BindingCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Show what the tenant must paste into their cloud.
-    #[command(after_help = "Example:\n  leasehold binding kit acme/main")]
-    Kit(One),
+    /// Show what the tenant must paste into their cloud, how they revoke, and what it costs them.
+    #[command(after_help = "Example:\n  leasehold binding kit acme/main --format shell")]
+    Kit(Kit),
     /// Verify a PENDING binding in the tenant's cloud and make it the one that wraps.
     #[command(after_help = "Example:\n  leasehold binding activate acme/main")]
     Activate(Change),
@@ -56,7 +58,7 @@ pub struct Create {
     #[command(flatten)]
     client: ClientArgs,
     #[command(subcommand)]
-    cloud: Cloud,
+    cloud: CloudArgs,
 }
 
 /// What wraps a data key.
@@ -66,36 +68,6 @@ enum HierarchyArg {
     Direct,
     /// A key-encryption key that the tenant's KMS key wraps.
     Kek,
-}
-
-/// The tenant's cloud.
-#[derive(Debug, Subcommand)]
-enum Cloud {
-    /// The tenant is on AWS.
-    Aws(Aws),
-}
-
-/// A role to become and a key to use.
-#[derive(Debug, Args)]
-struct Aws {
-    /// ARN of the symmetric KMS key; not of an alias.
-    #[arg(long, value_name = "ARN")]
-    kms_key: String,
-    /// ARN of the role to become.
-    #[arg(long, value_name = "ARN")]
-    role: String,
-    /// A role to become on the way, with its external id if it wants one; repeat for a second hop.
-    #[arg(long, value_name = "ARN[,EXTERNAL_ID]")]
-    chain: Vec<String>,
-    /// A session tag to declare; the trust policy must allow it. Repeat for more.
-    #[arg(long, value_name = "NAME=VALUE")]
-    session_tag: Vec<Pair>,
-    /// A session tag that stays through later hops; repeat for more.
-    #[arg(long, value_name = "NAME")]
-    transitive_tag: Vec<String>,
-    /// The source identity to declare; the trust policy must allow it.
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
-    source_identity: String,
 }
 
 /// One binding.
@@ -118,7 +90,7 @@ pub struct Change {
     client: ClientArgs,
 }
 
-type Api = v1::tenant_service_client::TenantServiceClient<tonic::transport::Channel>;
+pub(super) type Api = v1::tenant_service_client::TenantServiceClient<tonic::transport::Channel>;
 
 pub(super) async fn run(command: BindingCommand, output: Output) -> Result<(), Failure> {
     match command {
@@ -129,7 +101,7 @@ pub(super) async fn run(command: BindingCommand, output: Output) -> Result<(), F
             show(output, client.client()?.tenants(request, call).await?.binding)
         }
         BindingCommand::List { tenant, client } => list(&client, &tenant, output).await,
-        BindingCommand::Kit(One { binding, client }) => kit(&client, &binding.0, output).await,
+        BindingCommand::Kit(kit) => kit::run(kit, output).await,
         BindingCommand::Activate(change) => activate(change, output).await,
         BindingCommand::Retire(Change { binding, change: ChangeArgs { etag, validate_only }, client }) => {
             let request = v1::RetireBindingRequest { name: binding.0.to_string(), etag, validate_only };
@@ -146,9 +118,8 @@ async fn create(create: Create, output: Output) -> Result<(), Failure> {
         HierarchyArg::Direct => v1::Hierarchy::Direct,
         HierarchyArg::Kek => v1::Hierarchy::Kek,
     };
-    let Cloud::Aws(aws) = create.cloud;
     let binding = v1::Binding {
-        cloud: Some(v1::binding::Cloud::Aws(aws.into_proto())),
+        cloud: Some(create.cloud.into_proto()),
         canary_context: canary_context.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
         hierarchy: hierarchy.into(),
         ..Default::default()
@@ -168,23 +139,6 @@ async fn create(create: Create, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Aws {
-    fn into_proto(self) -> v1::AwsBinding {
-        let hop = |hop: String| {
-            let (role_arn, external_id) = hop.split_once(',').unwrap_or((&hop, ""));
-            v1::AwsHop { role_arn: role_arn.to_owned(), external_id: external_id.to_owned() }
-        };
-        v1::AwsBinding {
-            kms_key_arn: self.kms_key,
-            role_arn: self.role,
-            chain: self.chain.into_iter().map(hop).collect(),
-            session_tags: self.session_tag.into_iter().map(|Pair(name, value)| (name, value)).collect(),
-            transitive_tag_keys: self.transitive_tag,
-            source_identity: self.source_identity,
-        }
-    }
-}
-
 async fn list(client: &ClientArgs, tenant: &TenantId, output: Output) -> Result<(), Failure> {
     let request =
         v1::ListBindingsRequest { parent: tenant_name(tenant), page_size: 1000, page_token: String::new() };
@@ -196,18 +150,6 @@ async fn list(client: &ClientArgs, tenant: &TenantId, output: Output) -> Result<
         output.answer(&json::binding(binding), || format!("{:<40} {state}", binding.name))?;
     }
     Ok(())
-}
-
-async fn kit(client: &ClientArgs, name: &BindingName, output: Output) -> Result<(), Failure> {
-    let request = v1::GetOnboardingKitRequest { name: name.to_string() };
-    let call = |mut t: Api, q| async move { t.get_onboarding_kit(q).await };
-    let kit = client.client()?.tenants(request, call).await?.kit.unwrap_or_default();
-    let sections = kit.sections.iter();
-    let value: Vec<_> =
-        sections.clone().map(|s| json!({ "title": s.title, "format": s.format, "body": s.body })).collect();
-    output.answer(&json!({ "sections": value }), || {
-        sections.map(|s| format!("# {}\n\n{}\n", s.title, s.body)).collect::<Vec<_>>().join("\n")
-    })
 }
 
 async fn activate(change: Change, output: Output) -> Result<(), Failure> {

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use leasehold_client::api::v1;
 use serde_json::{Value, json};
 
+use super::cloud;
+
 pub(crate) fn tenant(tenant: &v1::Tenant) -> Value {
     let terms = tenant.lease_terms.unwrap_or_default();
     json!({
@@ -28,21 +30,9 @@ pub(crate) fn tenant(tenant: &v1::Tenant) -> Value {
 }
 
 pub(crate) fn binding(binding: &v1::Binding) -> Value {
-    let v1::binding::Cloud::Aws(aws) =
-        binding.cloud.clone().unwrap_or(v1::binding::Cloud::Aws(Default::default()));
-    let hops: Vec<_> =
-        aws.chain.iter().map(|h| json!({ "role_arn": h.role_arn, "external_id": h.external_id })).collect();
-    json!({
+    let mut value = json!({
         "name": binding.name,
         "state": short(binding.state().as_str_name(), "BINDING_STATE_"),
-        "aws": {
-            "kms_key_arn": aws.kms_key_arn,
-            "role_arn": aws.role_arn,
-            "chain": hops,
-            "session_tags": aws.session_tags,
-            "transitive_tag_keys": aws.transitive_tag_keys,
-            "source_identity": aws.source_identity,
-        },
         "canary_context": binding.canary_context,
         "hierarchy": short(binding.hierarchy().as_str_name(), "HIERARCHY_"),
         "external_id": binding.external_id,
@@ -51,7 +41,11 @@ pub(crate) fn binding(binding: &v1::Binding) -> Value {
         "create_time": binding.create_time.and_then(time),
         "update_time": binding.update_time.and_then(time),
         "lease": binding.lease.as_ref().map(lease),
-    })
+    });
+    if let Some((name, cloud)) = binding.cloud.as_ref().map(cloud::json) {
+        value[name] = cloud;
+    }
+    value
 }
 
 pub(crate) fn lease(lease: &v1::LeaseStatus) -> Value {

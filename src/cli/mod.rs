@@ -2,9 +2,11 @@
 
 mod args;
 mod binding;
+mod cloud;
 mod failure;
 mod json;
 mod key;
+mod kit;
 mod leases;
 mod output;
 mod tenant;

@@ -2,12 +2,12 @@
 
 use leasehold_api::convert::{binding_from_model, binding_name, id, new_binding, page_size, tenant_id};
 use leasehold_api::{FieldError, v1};
-use leasehold_provider::{KitSection, Warning};
+use leasehold_provider::Warning;
 use leasehold_service::{BindingRecord, Paging, Service};
 
 use super::call::Call;
-use super::lease;
 use super::tenant::change;
+use super::{kit, lease};
 use crate::status::Refusal;
 
 pub(super) async fn create(
@@ -52,10 +52,7 @@ pub(super) async fn kit(
     request: v1::GetOnboardingKitRequest,
 ) -> Result<v1::GetOnboardingKitResponse, Refusal> {
     let kit = service.onboarding_kit(&call.caller, &binding_name("name", &request.name)?).await?;
-    let section =
-        |s: KitSection| v1::KitSection { title: s.title, format: s.format.as_str().to_owned(), body: s.body };
-    let sections = kit.sections.into_iter().map(section).collect();
-    Ok(v1::GetOnboardingKitResponse { kit: Some(v1::OnboardingKit { sections }) })
+    Ok(v1::GetOnboardingKitResponse { kit: Some(kit::to_proto(kit)) })
 }
 
 pub(super) async fn activate(

@@ -1,6 +1,6 @@
 //! The API over gRPC.
 //!
-//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`; then `server`,
+//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`; then `server`,
 //! `decode` and `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
 
 mod binding;
@@ -9,6 +9,7 @@ mod connection;
 mod deadline;
 mod decode;
 mod key;
+mod kit;
 mod lease;
 mod server;
 mod tenant;
