@@ -45,6 +45,9 @@ pub struct CallFacts {
     /// ARN of the key used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The key's version, in clouds that have versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_version: Option<String>,
     /// The encryption context sent.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub encryption_context: BTreeMap<String, String>,
@@ -122,6 +125,9 @@ pub struct CallMatch {
     /// ARN of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The key's version, in clouds that have versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_version: Option<String>,
     /// ARN of the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
@@ -144,6 +150,7 @@ impl CallMatch {
             && either(&self.account, [&facts.account, &facts.caller_account])
             && either(&self.role, [&facts.role, &facts.caller_role])
             && either(&self.key, [&facts.key; 2])
+            && either(&self.key_version, [&facts.key_version; 2])
             && either(&self.principal, [&facts.principal; 2])
             && self
                 .encryption_context

@@ -16,6 +16,7 @@ pub(super) fn query(text: &str) -> Result<CallQuery, SimError> {
             "account" => matching.account = Some(value),
             "role" => matching.role = Some(value),
             "key" => matching.key = Some(value),
+            "key_version" => matching.key_version = Some(value),
             "principal" => matching.principal = Some(value),
             "error_code" => query.error_code = Some(value),
             "decision" => query.decision = Some(decision(&value)?),
