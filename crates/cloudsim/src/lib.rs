@@ -19,8 +19,13 @@ pub mod aws;
 pub mod clock;
 pub mod control;
 pub mod error;
+mod exchange;
 pub mod faults;
+pub mod issuer;
+mod jwt;
 pub mod log;
+mod propagated;
+pub mod secret;
 mod server;
 pub mod simulator;
 

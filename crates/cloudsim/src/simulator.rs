@@ -13,7 +13,6 @@ use crate::aws::arn::Region;
 use crate::aws::container::{self, Container};
 use crate::aws::endpoint::Endpoint;
 use crate::aws::imds::Imds;
-use crate::aws::secret::SecretText;
 use crate::aws::world::World;
 use crate::clock::SimClock;
 use crate::control::Control;
@@ -21,6 +20,7 @@ use crate::control::http::ControlHandler;
 use crate::error::SimError;
 use crate::faults::Faults;
 use crate::log::CallLog;
+use crate::secret::SecretText;
 use crate::server::{Handler, Listener};
 
 /// Where to listen, and how big the log is.

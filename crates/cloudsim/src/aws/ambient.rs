@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::arn::RoleArn;
-use super::endpoint::with_faulty_answer;
 use super::sts::issue::{NewSession, issue};
 use super::world::session::Session;
+use crate::exchange::{self, Reply};
 use crate::faults::FaultEffect;
-use crate::log::{CallDecision, CallFacts, CallRecord};
+use crate::log::{CallDecision, CallFacts};
 use crate::server::{Outcome, plain};
 use crate::simulator::Shared;
 
@@ -91,43 +91,25 @@ impl Ambient<'_> {
         answer: impl FnOnce() -> Response<Bytes>,
     ) -> Outcome {
         facts.service = self.service.to_owned();
-        let plan = self.shared.faults.take(&facts);
-        if !plan.delay.is_zero() {
-            self.shared.clock.sleep(plan.delay).await;
-        }
-        let (outcome, status, decision) = match &plan.instead {
-            Some(FaultEffect::Drop) => (Outcome::Silence, 0, CallDecision::Faulted),
-            Some(FaultEffect::Reset) => (Outcome::Reset, 0, CallDecision::Faulted),
-            Some(effect) => {
-                let status = match effect {
-                    FaultEffect::Error { status, .. } => *status,
-                    _ => StatusCode::TOO_MANY_REQUESTS.as_u16(),
-                };
-                let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (Outcome::Answer(plain(code, "")), status, CallDecision::Faulted)
-            }
-            None => {
-                let response = answer();
-                let status = response.status();
-                let decision = if status.is_success() { CallDecision::Allowed } else { CallDecision::Failed };
-                (with_faulty_answer(response, plan.answer.as_ref()), status.as_u16(), decision)
-            }
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let execute = |_: &mut CallFacts| {
+            let response = answer();
+            let succeeded = response.status().is_success();
+            let decision = if succeeded { CallDecision::Allowed } else { CallDecision::Failed };
+            reply(response, decision)
         };
-        self.shared.log.append(CallRecord {
-            sequence: 0,
-            time: self.shared.clock.now(),
-            request_id: uuid::Uuid::new_v4().to_string(),
-            facts,
-            decision,
-            status,
-            error_code: None,
-            error_message: None,
-            reason: None,
-            faults: plan.kinds.clone(),
-        });
-        if !plan.answer_delay.is_zero() {
-            self.shared.clock.sleep(plan.answer_delay).await;
-        }
-        outcome
+        let fault = |effect: &FaultEffect| {
+            let status = match effect {
+                FaultEffect::Error { status, .. } => *status,
+                _ => StatusCode::TOO_MANY_REQUESTS.as_u16(),
+            };
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            reply(plain(status, ""), CallDecision::Faulted)
+        };
+        exchange::run(self.shared, &request_id, facts, execute, fault).await
     }
+}
+
+fn reply(response: Response<Bytes>, decision: CallDecision) -> Reply {
+    Reply { response, decision, error_code: None, error_message: None, reason: None, event: None }
 }

@@ -11,8 +11,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::ambient::{self, Ambient};
-use super::secret::SecretText;
 use crate::log::CallFacts;
+use crate::secret::SecretText;
 use crate::server::{Handler, Outcome, plain};
 use crate::simulator::Shared;
 

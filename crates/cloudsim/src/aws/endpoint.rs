@@ -1,19 +1,19 @@
 //! The one endpoint of STS and KMS: from a request through faults, authentication and the operation to the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use serde_json::Value;
 
 use super::call::{Call, Service};
 use super::error::AwsError;
 use super::{auth, kms, sts, trail};
-use crate::faults::{FaultEffect, FaultPlan};
-use crate::log::{CallDecision, CallFacts, CallRecord};
+use crate::exchange::{self, Reply};
+use crate::faults::FaultEffect;
+use crate::log::{CallDecision, CallFacts};
 use crate::server::{Handler, Outcome};
 use crate::simulator::Shared;
 
@@ -27,19 +27,13 @@ impl Handler for Endpoint {
         async move {
             let call = Call::parse(request);
             let request_id = uuid::Uuid::new_v4().to_string();
-            let mut facts = self.facts(&call);
-            let plan = self.shared.faults.take(&facts);
-            self.pause(plan.delay).await;
-            let outcome = match &plan.instead {
-                Some(effect) => self.fault(&call, effect, &facts, &plan, &request_id),
-                None => {
-                    let answer = self.execute(&call, &mut facts);
-                    self.log(&facts, &answer, &plan, &request_id);
-                    with_faulty_answer(call.encode(&answer, &request_id), plan.answer.as_ref())
-                }
+            let execute = |facts: &mut CallFacts| {
+                let reply = reply(&call, self.execute(&call, facts), &request_id);
+                let succeeded = reply.decision == CallDecision::Allowed;
+                Reply { event: trail::of_call(facts).filter(|_| succeeded), ..reply }
             };
-            self.pause(plan.answer_delay).await;
-            outcome
+            let fault = |effect: &FaultEffect| reply(&call, Err(fault(call.service, effect)), &request_id);
+            exchange::run(&self.shared, &request_id, self.facts(&call), execute, fault).await
         }
         .boxed()
     }
@@ -68,98 +62,29 @@ impl Endpoint {
             Service::Kms => kms::execute(call, &self.shared, facts),
         }
     }
-
-    fn fault(
-        &self,
-        call: &Call,
-        effect: &FaultEffect,
-        facts: &CallFacts,
-        plan: &FaultPlan,
-        request_id: &str,
-    ) -> Outcome {
-        let error = match effect {
-            FaultEffect::Error { status, code, message } => AwsError {
-                decision: CallDecision::Faulted,
-                ..AwsError::with_status(
-                    StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                    code.clone(),
-                    message.clone(),
-                )
-            },
-            _ => AwsError::throttled(call.service),
-        };
-        let silent = matches!(effect, FaultEffect::Drop | FaultEffect::Reset);
-        let answer = Err(error);
-        self.shared.log.append(CallRecord {
-            status: if silent { 0 } else { call.encode(&answer, request_id).status().as_u16() },
-            error_code: answer.as_ref().err().filter(|_| !silent).map(|error| error.code.to_string()),
-            error_message: None,
-            ..self.record(facts, CallDecision::Faulted, plan, request_id)
-        });
-        match effect {
-            FaultEffect::Drop => Outcome::Silence,
-            FaultEffect::Reset => Outcome::Reset,
-            _ => with_faulty_answer(call.encode(&answer, request_id), plan.answer.as_ref()),
-        }
-    }
-
-    fn log(&self, facts: &CallFacts, answer: &Result<Value, AwsError>, plan: &FaultPlan, request_id: &str) {
-        let (decision, status) = match answer {
-            Ok(_) => (CallDecision::Allowed, StatusCode::OK),
-            Err(error) => (error.decision, error.status),
-        };
-        let error = answer.as_ref().err();
-        self.shared.log.append(CallRecord {
-            status: status.as_u16(),
-            error_code: error.map(|error| error.code.to_string()),
-            error_message: error.map(|error| error.message.clone()),
-            reason: error.and_then(|error| error.reason.clone()),
-            ..self.record(facts, decision, plan, request_id)
-        });
-        if let Some(event) = trail::of_call(facts).filter(|_| answer.is_ok()) {
-            self.shared.log.append_management(self.shared.clock.now(), event);
-        }
-    }
-
-    fn record(
-        &self,
-        facts: &CallFacts,
-        decision: CallDecision,
-        plan: &FaultPlan,
-        request_id: &str,
-    ) -> CallRecord {
-        CallRecord {
-            sequence: 0,
-            time: self.shared.clock.now(),
-            request_id: request_id.to_owned(),
-            facts: facts.clone(),
-            decision,
-            status: 0,
-            error_code: None,
-            error_message: None,
-            reason: None,
-            faults: plan.kinds.clone(),
-        }
-    }
-
-    async fn pause(&self, duration: Duration) {
-        if !duration.is_zero() {
-            self.shared.clock.sleep(duration).await;
-        }
-    }
 }
 
-/// What an answer's fault makes of it.
-pub(crate) fn with_faulty_answer(response: Response<Bytes>, effect: Option<&FaultEffect>) -> Outcome {
+/// The error that a fault answers in the call's place.
+fn fault(service: Service, effect: &FaultEffect) -> AwsError {
     match effect {
-        Some(FaultEffect::DropAnswer) => Outcome::Silence,
-        Some(FaultEffect::Truncate) => Outcome::Truncate(response),
-        Some(FaultEffect::Corrupt) => Outcome::Answer(response.map(|body| garble(&body))),
-        _ => Outcome::Answer(response),
+        FaultEffect::Error { status, code, message } => AwsError::with_status(
+            StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code.clone(),
+            message.clone(),
+        ),
+        _ => AwsError::throttled(service),
     }
 }
 
-/// Flips a bit of every other byte: neither JSON nor XML survives it.
-fn garble(body: &[u8]) -> Bytes {
-    body.iter().enumerate().map(|(index, byte)| if index % 2 == 0 { byte ^ 0x10 } else { *byte }).collect()
+fn reply(call: &Call, answer: Result<Value, AwsError>, request_id: &str) -> Reply {
+    let response = call.encode(&answer, request_id);
+    let error = answer.err();
+    Reply {
+        response,
+        decision: error.as_ref().map_or(CallDecision::Allowed, |error| error.decision),
+        error_code: error.as_ref().map(|error| error.code.to_string()),
+        error_message: error.as_ref().map(|error| error.message.clone()),
+        reason: error.and_then(|error| error.reason),
+        event: None,
+    }
 }

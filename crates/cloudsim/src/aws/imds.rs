@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::ambient::{self, Ambient};
-use super::secret::SecretText;
 use crate::clock::Timestamp;
 use crate::log::CallFacts;
+use crate::secret::SecretText;
 use crate::server::{Handler, Outcome, plain};
 use crate::simulator::Shared;
 

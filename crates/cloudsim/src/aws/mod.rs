@@ -13,17 +13,16 @@ pub mod edits;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod imds;
-pub mod issuer;
 pub(crate) mod kms;
 pub(crate) mod oidc;
 pub mod policy;
 pub mod scenario;
-pub mod secret;
 pub mod sigv4;
 pub(crate) mod sts;
 pub mod trail;
 pub(crate) mod world;
 pub(crate) mod xml;
 
+pub use crate::{issuer, secret};
 pub use world::Propagation;
 pub use world::key::{KeyOrigin, KeySpec, KeyState, KeyUsage};

@@ -15,11 +15,11 @@ use super::http::{Reply, body, done, name, reply};
 use super::model::{IssuerSpec, KeyInput, OidcProviderSpec, RoleSpec, UserSpec};
 use crate::aws::arn::{AccountId, RoleArn};
 use crate::aws::edits::{Edit, EditId};
-use crate::aws::issuer::TokenAlgorithm;
 use crate::aws::scenario::ScenarioSpec;
 use crate::aws::world::Propagation;
 use crate::aws::world::key::KeyState;
 use crate::error::SimError;
+use crate::issuer::TokenAlgorithm;
 
 pub(super) fn routes() -> Router<Control> {
     Router::new()

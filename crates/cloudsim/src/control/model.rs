@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::aws::arn::{AccountId, KeyArn, Region, RoleArn};
-use crate::aws::secret::SecretText;
 use crate::aws::world::key::{KeyOrigin, KeySpec, KeyState, KeyUsage};
+use crate::secret::SecretText;
 
 /// An IAM user.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -11,12 +11,12 @@ use subtle::ConstantTimeEq;
 use super::arn::AccountId;
 use super::call::Call;
 use super::error::AwsError;
-use super::secret::SecretText;
 use super::sigv4::{Authorization, Signed, sha256_hex};
 use super::world::State;
 use super::world::session::Session;
 use crate::clock::{SimClock, Timestamp};
 use crate::log::CallFacts;
+use crate::secret::SecretText;
 use refusals::{bad_scope, expired, incomplete, mismatch, missing, unknown};
 
 pub(crate) use caller::{Caller, moment_context, source_ip};

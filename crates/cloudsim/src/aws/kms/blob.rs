@@ -11,9 +11,9 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use zeroize::Zeroizing;
 
 use super::parameters::Context;
-use crate::aws::secret::fill_random;
 use crate::aws::sigv4::sha256_hex;
 use crate::aws::world::key::{Backing, Key};
+use crate::secret::fill_random;
 
 const MAGIC: [u8; 4] = [0x01, 0x02, 0x03, 0x4c];
 const BACKING: usize = 16;

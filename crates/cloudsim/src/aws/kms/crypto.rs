@@ -14,9 +14,9 @@ use super::parameters::{self, Context};
 use crate::aws::arn::KeyArn;
 use crate::aws::call::Service;
 use crate::aws::error::AwsError;
-use crate::aws::secret::fill_random;
 use crate::aws::world::State;
 use crate::aws::world::key::{Key, KeySpec, KeyUsage};
+use crate::secret::fill_random;
 
 const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
 

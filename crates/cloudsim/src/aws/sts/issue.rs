@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::aws::arn::RoleArn;
 use crate::aws::policy::PolicyDocument;
-use crate::aws::secret::{SecretText, unique_id};
 use crate::aws::world::State;
 use crate::aws::world::session::Session;
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::secret::{SecretText, unique_id};
 
 /// A session to issue. Whoever asks has authorised it.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jsonwebtoken::jwk::JwkSet;
 
 use super::policies::EditablePolicies;
-use super::propagated::Propagated;
 use crate::aws::policy::PolicyDocument;
-use crate::aws::secret::SecretText;
+use crate::propagated::Propagated;
+use crate::secret::SecretText;
 
 /// A user with static access keys.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::policies::EditablePolicies;
-use super::propagated::Propagated;
 use crate::aws::arn::KeyArn;
-use crate::aws::secret::{Material, fill_random};
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::propagated::Propagated;
+use crate::secret::{Material, fill_random};
 
 /// The state of a key. The names on the wire are KMS's, but for the last one, which KMS reports as `Enabled`.
 ///

@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::State;
 use super::key::{Backing, Key, KeyOrigin, KeySpec, KeyState, KeyUsage};
 use super::policies::EditablePolicies;
-use super::propagated::Propagated;
 use crate::aws::arn::{AccountId, KeyArn, Region};
 use crate::aws::policy::PolicyKind;
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::propagated::Propagated;
 
 /// A key to make.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ pub(crate) mod identity;
 pub(crate) mod key;
 pub(crate) mod keymaker;
 pub(crate) mod policies;
-pub(crate) mod propagated;
 pub(crate) mod session;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::aws::ambient::AmbientRoles;
 use crate::aws::arn::{AccountId, KeyArn, Region, RoleArn};
 use crate::aws::edits::EditState;
-use crate::aws::issuer::TestIssuer;
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::issuer::TestIssuer;
 use identity::{OidcProvider, Role, User};
 use key::Key;
 use policies::EditTime;

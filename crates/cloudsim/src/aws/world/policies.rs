@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::propagated::Propagated;
 use crate::aws::edits::{EditId, PolicyEdit};
 use crate::aws::policy::{PolicyDocument, PolicyKind};
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::propagated::Propagated;
 
 /// When an edit is made and when it takes effect.
 #[derive(Clone, Copy, Debug)]

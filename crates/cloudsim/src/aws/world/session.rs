@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::aws::arn::RoleArn;
 use crate::aws::policy::{PolicyDocument, Principal};
-use crate::aws::secret::SecretText;
 use crate::clock::Timestamp;
+use crate::secret::SecretText;
 
 /// A session of an assumed role.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::AwsControl;
 use crate::aws::arn::{AccountId, RoleArn};
 use crate::aws::edits::{self, Edit, EditId, EditStatus};
-use crate::aws::issuer::{TestIssuer, TokenAlgorithm};
 use crate::aws::world::Propagation;
 use crate::aws::world::identity::OidcProvider;
 use crate::control::model::OidcProviderSpec;
 use crate::error::SimError;
+use crate::issuer::{TestIssuer, TokenAlgorithm};
 
 impl AwsControl {
     /// Makes an edit that can be undone.

@@ -9,14 +9,14 @@ use super::AwsControl;
 use crate::aws::arn::RoleArn;
 use crate::aws::policy::{PolicyDocument, PolicyKind};
 use crate::aws::scenario;
-use crate::aws::secret::unique_id;
 use crate::aws::trail;
 use crate::aws::world::EditKind;
 use crate::aws::world::identity::Role;
 use crate::aws::world::policies::{EditablePolicies, parse};
-use crate::aws::world::propagated::Propagated;
 use crate::control::model::RoleSpec;
 use crate::error::SimError;
+use crate::propagated::Propagated;
+use crate::secret::unique_id;
 
 impl AwsControl {
     /// Makes or replaces a role. A replaced role is another role: its sessions end.

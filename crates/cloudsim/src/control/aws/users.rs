@@ -6,13 +6,13 @@ use super::AwsControl;
 use super::roles::boundary;
 use crate::aws::arn::{AccountId, is_iam_name};
 use crate::aws::policy::PolicyKind;
-use crate::aws::secret::{SecretText, unique_id};
 use crate::aws::world::UserName;
 use crate::aws::world::identity::{AccessKey, User};
 use crate::aws::world::policies::EditablePolicies;
-use crate::aws::world::propagated::Propagated;
 use crate::control::model::{AccessKeySpec, UserSpec};
 use crate::error::SimError;
+use crate::propagated::Propagated;
+use crate::secret::{SecretText, unique_id};
 
 impl AwsControl {
     /// Makes an account, if it does not exist.
