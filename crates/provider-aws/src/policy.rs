@@ -27,27 +27,42 @@ pub(crate) fn become_next(next: &RoleArn, sets_source_identity: bool) -> Value {
     )
 }
 
-/// Lets `principal` become a role, with `external_id` if there is one.
-pub(crate) fn trust(principal: &str, external_id: Option<&str>, source_identity: Option<&str>) -> Value {
-    let principal = json!({ "AWS": principal });
-    let mut assume = json!({
-        "Sid": "LeaseholdAssume", "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole",
+/// Lets `principal` become a role, under all the conditions that are known, in one statement: whatever an assume needs is
+/// asked for in one request, under one context, so the external id guards tagging too.
+///
+/// `sts:TagSession` is always allowed, because tags that our own platform made transitive (EKS Pod Identity's are) come
+/// along without our asking, and a trust policy that does not allow them refuses the assume.
+pub(crate) fn trust(
+    principal: &str,
+    external_id: Option<&str>,
+    source_identity: SourceIdentity<'_>,
+) -> Value {
+    let actions = assume_actions(source_identity != SourceIdentity::None);
+    let mut statement = json!({
+        "Sid": "Leasehold", "Effect": "Allow", "Principal": { "AWS": principal }, "Action": actions,
     });
+    let mut required = serde_json::Map::new();
     if let Some(id) = external_id {
-        assume["Condition"] = json!({ "StringEquals": { "sts:ExternalId": id } });
+        required.insert("sts:ExternalId".to_owned(), id.into());
     }
-    let tag = json!({
-        "Sid": "LeaseholdTags", "Effect": "Allow", "Principal": principal, "Action": "sts:TagSession",
-    });
-    let mut statements = vec![assume, tag];
-    if let Some(identity) = source_identity {
-        statements.push(json!({
-            "Sid": "LeaseholdSourceIdentity", "Effect": "Allow", "Principal": principal,
-            "Action": "sts:SetSourceIdentity",
-            "Condition": { "StringEquals": { "sts:SourceIdentity": identity } },
-        }));
+    if let SourceIdentity::Sets(identity) = source_identity {
+        required.insert("sts:SourceIdentity".to_owned(), identity.into());
     }
-    document(Value::Array(statements))
+    if !required.is_empty() {
+        statement["Condition"] = json!({ "StringEquals": required });
+    }
+    document(json!([statement]))
+}
+
+/// What an assume says about the source identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceIdentity<'a> {
+    /// There is none.
+    None,
+    /// It is set to this.
+    Sets(&'a str),
+    /// It comes along from the hop before, and nobody can change it any more.
+    Inherits,
 }
 
 /// The statement of a key policy that lets `role` use the key.
@@ -65,6 +80,22 @@ pub(crate) fn key_denial(role: &RoleArn) -> Value {
         "Sid": "LeaseholdRevoked", "Effect": "Deny", "Principal": { "AWS": role.as_str() },
         "Action": KEY_ACTIONS, "Resource": "*",
     })
+}
+
+/// A role policy that forbids its role the key, whatever else allows it.
+pub(crate) fn role_denial(key: &KeyArn) -> Value {
+    document(json!([{
+        "Sid": "LeaseholdRevoked", "Effect": "Deny", "Action": KEY_ACTIONS, "Resource": key.as_str(),
+    }]))
+}
+
+/// A role policy that ends the sessions issued before `moment`.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html>
+pub(crate) fn older_sessions(moment: &str) -> Value {
+    document(json!([{
+        "Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": { "DateLessThan": { "aws:TokenIssueTime": moment } },
+    }]))
 }
 
 /// A trust policy that lets nobody in.

@@ -129,7 +129,12 @@ impl KeyProvider for AwsProvider {
     }
 
     fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
-        Ok(kit::kit(&self.plan(request.binding)?, request.own))
+        Ok(kit::kit(&self.plan(request.binding)?, request))
+    }
+
+    fn hops(&self, binding: &Binding) -> Vec<String> {
+        let plan = self.plan(binding).ok();
+        plan.into_iter().flat_map(|plan| plan.hops).map(|hop| hop.role.as_str().to_owned()).collect()
     }
 }
 

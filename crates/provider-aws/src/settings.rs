@@ -9,7 +9,7 @@ use leasehold_tenant::Binding;
 use sha2::{Digest, Sha256};
 
 use crate::arn::{KeyArn, Region, RoleArn, is_name_byte};
-use crate::policy;
+use crate::policy::{self, SourceIdentity};
 
 /// Most hops of a chain, the tenant's own role included.
 const MAX_HOPS: usize = 3;
@@ -89,6 +89,15 @@ impl Plan {
         let session_name = session_name(binding.name.tenant());
         let hops = hops(settings, &key, binding.external_id.as_str());
         Ok(Self { key, session_name, hops })
+    }
+
+    /// The source identity as the hop of this index has it.
+    pub(crate) fn source_identity(&self, hop: usize) -> SourceIdentity<'_> {
+        match self.hops.first().and_then(|first| first.source_identity.as_deref()) {
+            None => SourceIdentity::None,
+            Some(identity) if hop == 0 => SourceIdentity::Sets(identity),
+            Some(_) => SourceIdentity::Inherits,
+        }
     }
 
     /// The role that uses the key.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use leasehold_cloudsim::aws::arn::{KeyArn, RoleArn};
 use leasehold_cloudsim::control::{KeyInput, RoleSpec};
-use leasehold_provider::{KeyProvider, KitRequest, OnboardingKit, OwnIdentity};
+use leasehold_provider::{KeyProvider, KitFormat, KitRequest, OnboardingKit, OwnIdentity};
 use leasehold_provider_aws::AwsProvider;
 use leasehold_tenant::Binding;
 use serde_json::{Value, json};
@@ -34,18 +34,36 @@ impl Tenant {
         extra: &Value,
     ) -> Self {
         let key = new_key(world, account, json!({}));
-        let role = RoleArn { account: account.parse().unwrap(), name: format!("{name}-leasehold") };
-        let mut settings = json!({ "role_arn": role.to_string() });
+        let mut settings = json!({ "role_arn": format!("arn:aws:iam::{account}:role/{name}-leasehold") });
         settings.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let binding = binding(name, &key.to_string(), &settings);
+        let mut hops = settings["chain"].as_array().cloned().unwrap_or_default();
+        hops.push(settings.clone());
+        let roles = hops.iter().map(|hop| hop["role_arn"].as_str().unwrap().parse().unwrap()).collect();
+        let tenant = Self { binding, key, roles };
+        tenant.paste(world, &Documents::of(&tenant.kit(provider).await));
+        tenant
+    }
+
+    /// What the tenant is given.
+    pub(crate) async fn kit(&self, provider: &AwsProvider) -> OnboardingKit {
         let own = provider.own_identity().await.unwrap();
-        let kit = provider.onboarding_kit(&kit_request(&binding, &own)).unwrap();
-        let chain = settings["chain"].as_array().cloned().unwrap_or_default();
-        let mut roles: Vec<RoleArn> =
-            chain.iter().map(|hop| hop["role_arn"].as_str().unwrap().parse().unwrap()).collect();
-        roles.push(role);
-        paste(world, &kit, &roles, &key);
-        Self { binding, key, roles }
+        provider.onboarding_kit(&kit_request(&self.binding, &own)).unwrap()
+    }
+
+    /// Does what the kit says, from the beginning: makes the roles anew, and adds its statement to the key's policy.
+    pub(crate) fn paste(&self, world: &World, documents: &Documents) {
+        for role in &self.roles {
+            world.aws().put_account(&role.account);
+            let trust = documents.0.get(&format!("Trust policy of the role {role}")).cloned();
+            let permissions = documents.0.get(&format!("Permissions of the role {role}")).cloned();
+            let policies = permissions.map(|policy| ("leasehold".to_owned(), policy)).into_iter().collect();
+            put_role(world, role, trust.unwrap_or_else(trust_nobody), policies);
+        }
+        let mut policy = key_policy(&self.key);
+        let statement = documents.0.get(&format!("Statement to add to the policy of the key {}", self.key));
+        policy["Statement"].as_array_mut().unwrap().extend(statement.cloned());
+        world.aws().set_key_policy(&self.key, policy).unwrap();
     }
 
     /// The role that uses the key.
@@ -54,17 +72,20 @@ impl Tenant {
     }
 }
 
-/// Does what the kit says: two documents for each role, then the statement for the key.
-fn paste(world: &World, kit: &OnboardingKit, roles: &[RoleArn], key: &KeyArn) {
-    let document = |index: usize| serde_json::from_str::<Value>(&kit.sections[index].body).unwrap();
-    for (index, role) in roles.iter().enumerate() {
-        world.aws().put_account(&role.account);
-        let identity_policies = BTreeMap::from([("leasehold".to_owned(), document(2 * index + 1))]);
-        put_role(world, role, document(2 * index), identity_policies);
+/// The policies of a kit by their titles.
+#[derive(Clone)]
+pub(crate) struct Documents(pub(crate) BTreeMap<String, Value>);
+
+impl Documents {
+    pub(crate) fn of(kit: &OnboardingKit) -> Self {
+        let json = kit.sections.iter().filter(|section| section.format == KitFormat::Json);
+        Self(json.map(|s| (s.title.clone(), serde_json::from_str(&s.body).unwrap())).collect())
     }
-    let mut policy = key_policy(key);
-    policy["Statement"].as_array_mut().unwrap().push(document(2 * roles.len()));
-    world.aws().set_key_policy(key, policy).unwrap();
+}
+
+fn trust_nobody() -> Value {
+    let deny = json!({ "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole" });
+    json!({ "Version": "2012-10-17", "Statement": [deny] })
 }
 
 pub(crate) fn put_role(
