@@ -6,11 +6,11 @@ use leasehold_client::{ClientError, KeyLength, WrappedKey};
 use leasehold_envelope::{Envelope, Header};
 use tonic::Code;
 
+use crate::cloud::{Cloud, on_every_cloud};
 use crate::world::{World, client_of, context, id, refused};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p6_another_tenants_envelope_unwraps_nothing_even_if_it_is_cached() {
-    let world = World::start(&["acme", "globex"]).await;
+async fn p6_another_tenants_envelope_unwraps_nothing_even_if_it_is_cached(cloud: Cloud) {
+    let world = World::start(cloud, &["acme", "globex"]).await;
     let (_, wrapped) = world.generate("acme", "main").await;
     world.generate("globex", "main").await;
     world.unwrap("acme", &wrapped, "main").await.unwrap();
@@ -28,9 +28,8 @@ async fn p6_another_tenants_envelope_unwraps_nothing_even_if_it_is_cached() {
     assert_eq!(world.count(Default::default()), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p6_an_envelope_with_a_forged_header_unwraps_nothing() {
-    let world = World::start(&["acme", "globex"]).await;
+async fn p6_an_envelope_with_a_forged_header_unwraps_nothing(cloud: Cloud) {
+    let world = World::start(cloud, &["acme", "globex"]).await;
     let (_, theirs) = world.generate("acme", "main").await;
     let (_, own) = world.generate("globex", "main").await;
     let (theirs, own) =
@@ -55,7 +54,7 @@ async fn p6_an_envelope_with_a_forged_header_unwraps_nothing() {
 }
 
 /// A server on whose loopback address only globex's keys may be used, and on whose socket everything may be done.
-async fn with_rules(socket: &std::path::Path) -> World {
+async fn with_rules(cloud: Cloud, socket: &std::path::Path) -> World {
     let rules = serde_json::json!([
         { "name": "engine", "identity": "loopback", "operations": ["keys"], "tenants": ["globex"] },
         {
@@ -66,21 +65,20 @@ async fn with_rules(socket: &std::path::Path) -> World {
         },
     ]);
     let rules: Rules = serde_json::from_value(rules).unwrap();
-    World::with(&["acme", "globex"], |config| {
+    World::with(cloud, &["acme", "globex"], |config| {
         config.listen.unix = vec![socket.to_owned()];
         config.rules = rules;
     })
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p6_authorisation_comes_before_any_look_up() {
+async fn p6_authorisation_comes_before_any_look_up(cloud: Cloud) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("leasehold.sock");
-    let mut world = with_rules(&socket).await;
+    let mut world = with_rules(cloud, &socket).await;
     let engine = client_of(&world.running.endpoints()[0], &world.clock);
     world.client = client_of(&format!("unix:{}", socket.display()), &world.clock);
-    for tenant in &world.scenario.tenants {
+    for tenant in ["acme", "globex"] {
         world.onboard(tenant).await;
     }
     let (_, wrapped) = world.generate("acme", "main").await;
@@ -114,3 +112,9 @@ async fn p6_authorisation_comes_before_any_look_up() {
     let foreign = engine.unwrap_key(&id("globex"), &wrapped, &context("main")).await;
     assert!(matches!(foreign, Err(ClientError::Refused(_))));
 }
+
+on_every_cloud!(
+    p6_another_tenants_envelope_unwraps_nothing_even_if_it_is_cached,
+    p6_an_envelope_with_a_forged_header_unwraps_nothing,
+    p6_authorisation_comes_before_any_look_up,
+);

@@ -4,12 +4,11 @@ use leasehold_api::v1::{self, ErrorReason};
 use leasehold_client::{EncryptionContext, KeyLength, PlaintextKey};
 use tonic::Code;
 
-use crate::cloud::{canaries, for_branch, of, unwraps};
-use crate::world::{BOUND, World, activate, aws_binding, context, create_binding, id, refused};
+use crate::cloud::{Cloud, on_every_cloud};
+use crate::world::{BOUND, World, activate, context, create_binding, id, refused};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_of_every_length_come_back_as_they_were() {
-    let world = World::start(&["acme"]).await;
+async fn keys_of_every_length_come_back_as_they_were(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let (client, acme) = (&world.client, id("acme"));
     for length in KeyLength::ALL {
         let made = client.generate_data_key(&acme, length, &context("main")).await.unwrap().value;
@@ -28,9 +27,8 @@ async fn keys_of_every_length_come_back_as_they_were() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cold_unwrap_is_one_call_to_the_cloud_and_a_cached_one_none() {
-    let world = World::start(&["acme"]).await;
+async fn a_cold_unwrap_is_one_call_to_the_cloud_and_a_cached_one_none(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let mut made = Vec::new();
     for branch in ["a", "b", "c", "d", "e"] {
         made.push((branch, world.generate("acme", branch).await));
@@ -39,8 +37,8 @@ async fn a_cold_unwrap_is_one_call_to_the_cloud_and_a_cached_one_none() {
     for (branch, (key, wrapped)) in &made {
         assert!(world.unwrap("acme", wrapped, branch).await.unwrap().value.matches(key));
     }
-    assert_eq!(world.count(unwraps()), made.len());
-    assert_eq!(world.count(of("AssumeRole")), 0, "the lease was live");
+    assert_eq!(world.key_unwraps(), made.len());
+    assert_eq!(world.assumes(), 0, "the lease was live");
     world.forget_calls();
     for (branch, (key, wrapped)) in &made {
         assert!(world.unwrap("acme", wrapped, branch).await.unwrap().value.matches(key));
@@ -48,26 +46,24 @@ async fn a_cold_unwrap_is_one_call_to_the_cloud_and_a_cached_one_none() {
     assert_eq!(world.count(Default::default()), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_cache_every_unwrap_is_a_call() {
-    let world = World::start(&["acme"]).await;
+async fn without_a_cache_every_unwrap_is_a_call(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let terms = v1::LeaseTerms { cache: v1::CacheMode::Off.into(), ..Default::default() };
     world.set_terms("acme", terms, "lease_terms.cache").await;
     let (key, wrapped) = world.generate("acme", "main").await;
+    world.forget_calls();
     for _ in 0..3 {
         assert!(world.unwrap("acme", &wrapped, "main").await.unwrap().value.matches(&key));
     }
-    assert_eq!(world.count(for_branch("Decrypt", "main")), 3);
+    assert_eq!(world.key_unwraps(), 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p1_a_key_may_be_held_for_no_longer_than_the_bound_after_the_proof() {
-    let world = World::start(&["acme"]).await;
+async fn p1_a_key_may_be_held_for_no_longer_than_the_bound_after_the_proof(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     world.forget_calls();
     let before = leasehold_clock::TimeSource::now(&world.clock);
     let made = world.client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap();
-    let proof = world.count(canaries());
-    assert_eq!(proof, 1, "nothing is generated without a proof");
+    assert_eq!(world.assumes(), 1, "nothing is generated without a proof");
     assert!(made.expires > before, "there is a lease");
     // The proof began after `before`; and the client counts from when it sent the request.
     assert!(made.expires <= leasehold_clock::TimeSource::now(&world.clock) + BOUND);
@@ -76,15 +72,14 @@ async fn p1_a_key_may_be_held_for_no_longer_than_the_bound_after_the_proof() {
     assert!(again.expires.since(made.expires) < std::time::Duration::from_secs(1), "use lengthens nothing");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rewrap_moves_a_key_to_the_binding_that_wraps_now() {
-    let world = World::start(&["acme", "acme-next"]).await;
+async fn a_rewrap_moves_a_key_to_the_binding_that_wraps_now(cloud: Cloud) {
+    let world = World::start(cloud, &["acme", "acme-next"]).await;
     let (key, old) = world.generate("acme", "main").await;
 
     // Another key and role, bound by the same tenant.
-    let next = world.tenant("acme-next");
-    let created = create_binding(&world.client, "acme", "next", aws_binding(next)).await.unwrap();
-    world.trust(next, &created.external_id);
+    let next = world.estate.binding("acme-next");
+    let created = create_binding(&world.client, "acme", "next", next).await.unwrap();
+    world.estate.let_in("acme-next", &created.external_id);
     activate(&world.client, "acme", "next").await.unwrap();
 
     assert!(world.unwrap("acme", &old, "main").await.unwrap().value.matches(&key), "RETIRING unwraps");
@@ -100,9 +95,8 @@ async fn a_rewrap_moves_a_key_to_the_binding_that_wraps_now() {
     refused(retired, Code::FailedPrecondition, ErrorReason::BindingNotUsable);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p6_a_wrong_or_missing_context_unwraps_nothing_even_from_the_cache() {
-    let world = World::start(&["acme"]).await;
+async fn p6_a_wrong_or_missing_context_unwraps_nothing_even_from_the_cache(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let (_, wrapped) = world.generate("acme", "main").await;
     world.unwrap("acme", &wrapped, "main").await.unwrap();
     world.forget_calls();
@@ -114,3 +108,12 @@ async fn p6_a_wrong_or_missing_context_unwraps_nothing_even_from_the_cache() {
     }
     assert_eq!(world.count(Default::default()), 0, "the envelope alone says so");
 }
+
+on_every_cloud!(
+    keys_of_every_length_come_back_as_they_were,
+    a_cold_unwrap_is_one_call_to_the_cloud_and_a_cached_one_none,
+    without_a_cache_every_unwrap_is_a_call,
+    p1_a_key_may_be_held_for_no_longer_than_the_bound_after_the_proof,
+    a_rewrap_moves_a_key_to_the_binding_that_wraps_now,
+    p6_a_wrong_or_missing_context_unwraps_nothing_even_from_the_cache,
+);

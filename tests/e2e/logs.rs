@@ -2,8 +2,8 @@
 
 use leasehold_api::v1;
 use leasehold_client::{KeyLength, PlaintextKey, WrappedKey};
-use leasehold_cloudsim::aws::scenario::Scenario;
 
+use crate::cloud::{Cloud, Estate, on_every_cloud};
 use crate::served::Process;
 use crate::world::{BINDING, World, client_of, context, id};
 
@@ -20,9 +20,9 @@ fn spellings(bytes: &[u8]) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_nothing_secret(text: &str, what: &str, scenario: &Scenario, keys: &[PlaintextKey]) {
+fn assert_nothing_secret(text: &str, what: &str, estate: &dyn Estate, keys: &[PlaintextKey]) {
     let mut secrets: Vec<String> = keys.iter().flat_map(|key| spellings(key.expose())).collect();
-    secrets.push(scenario.access_key.secret_access_key.expose().to_owned());
+    secrets.extend(estate.secrets());
     for secret in secrets {
         assert!(!text.contains(&secret), "the {what} shows a secret");
     }
@@ -47,21 +47,19 @@ async fn story(process: &Process) -> Vec<PlaintextKey> {
     vec![made.key, unwrapped, own]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p4_p8_nothing_secret_is_logged_at_any_level_or_recorded() {
-    let process = Process::logging("trace").await;
+async fn p4_p8_nothing_secret_is_logged_at_any_level_or_recorded(cloud: Cloud) {
+    let process = Process::logging(cloud, "trace").await;
     let keys = story(&process).await;
     let log = process.log();
     assert!(log.contains("BINDING_DENIED") && log.contains("TRACE"), "it logs everything");
-    assert_nothing_secret(&log, "log", &process.scenario, &keys);
+    assert_nothing_secret(&log, "log", &*process.estate, &keys);
     let audit = process.audit();
     assert!(audit.contains("UnwrapKey") && audit.contains("acme"), "decisions were recorded: {audit}");
-    assert_nothing_secret(&audit, "audit", &process.scenario, &keys);
+    assert_nothing_secret(&audit, "audit", &*process.estate, &keys);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p8_of_a_tenant_only_references_are_kept() {
-    let world = World::start(&["acme"]).await;
+async fn p8_of_a_tenant_only_references_are_kept(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let (key, wrapped) = world.generate("acme", "main").await;
     world.unwrap("acme", &wrapped, "main").await.unwrap();
     let admin = client_of(&world.running.endpoints()[0], &world.clock);
@@ -75,9 +73,14 @@ async fn p8_of_a_tenant_only_references_are_kept() {
     let call = |mut t: crate::world::Tenants, q| async move { t.get_onboarding_kit(q).await };
     let kept =
         format!("{:?}{bindings:?}{:?}", tenants.await.unwrap(), admin.tenants(kit, call).await.unwrap());
-    assert!(kept.contains(&world.tenant("acme").key.to_string()), "references are kept");
-    assert_nothing_secret(&kept, "registry", &world.scenario, &[key]);
+    assert!(kept.contains(&world.estate.key("acme")), "references are kept");
+    assert_nothing_secret(&kept, "registry", &*world.estate, &[key]);
     for issued in ["ASIA", "FwoGZXIvYXdz", "secret_access_key", "session_token"] {
         assert!(!kept.contains(issued), "no session is kept: {issued}");
     }
 }
+
+on_every_cloud!(
+    p4_p8_nothing_secret_is_logged_at_any_level_or_recorded,
+    p8_of_a_tenant_only_references_are_kept,
+);

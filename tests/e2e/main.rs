@@ -4,6 +4,7 @@
 //! make it jump, so that bounds of 15 s take milliseconds; nothing waits for anything but what it can observe.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aws;
 mod clock;
 mod cloud;
 mod demo;

@@ -1,15 +1,14 @@
 //! A tenant hands over a role and a key, in two steps; and everything that can be wrong with them.
 
 use leasehold_api::v1::{self, BindingState, ErrorReason};
-use leasehold_client::KeyLength;
+use leasehold_client::{ClientError, KeyLength};
 use leasehold_cloudsim::aws::{KeySpec, KeyState};
 use leasehold_cloudsim::control::KeyInput;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::world::{
-    BINDING, World, activate, aws_binding, context, create_binding, create_tenant, id, refused,
-};
+use crate::cloud::{Cloud, Estate, on_every_cloud};
+use crate::world::{BINDING, World, activate, context, create_binding, create_tenant, id, refused};
 
 async fn binding(world: &World, tenant: &str) -> v1::Binding {
     let name = format!("tenants/{tenant}/bindings/{BINDING}");
@@ -21,9 +20,8 @@ async fn binding(world: &World, tenant: &str) -> v1::Binding {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_works_once_the_tenant_has_pasted_what_the_kit_says() {
-    let world = World::with(&["acme"], |_| {}).await;
-    let acme = world.tenant("acme");
-    world.hand_over(acme).await;
+    let (world, aws) = World::on_aws(&["acme"], |_| {}).await;
+    world.hand_over("acme").await;
     assert_eq!(world.count(Default::default()), 0, "creating a binding asks nothing of the cloud");
 
     let name = format!("tenants/acme/bindings/{BINDING}");
@@ -32,7 +30,7 @@ async fn a_binding_works_once_the_tenant_has_pasted_what_the_kit_says() {
     let sections = kit.kit.unwrap().sections;
     let trust = sections.iter().find(|section| section.title.starts_with("Trust policy")).unwrap();
     let trust: Value = serde_json::from_str(&trust.body).unwrap();
-    world.cloud.control().aws().set_trust_policy(&acme.role, trust).unwrap();
+    aws.control().set_trust_policy(&aws.tenant("acme").role, trust).unwrap();
 
     let activated = world.activate("acme").await.unwrap().binding.unwrap();
     assert_eq!(activated.state(), BindingState::Active);
@@ -40,40 +38,39 @@ async fn a_binding_works_once_the_tenant_has_pasted_what_the_kit_says() {
     assert!(world.unwrap("acme", &wrapped, "main").await.unwrap().value.matches(&key));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_activation_that_fails_changes_nothing() {
-    let world = World::with(&["acme"], |_| {}).await;
-    let external_id = world.hand_over(world.tenant("acme")).await;
+async fn an_activation_that_fails_changes_nothing(cloud: Cloud) {
+    let world = World::with(cloud, &["acme"], |_| {}).await;
+    let external_id = world.hand_over("acme").await;
     let before = binding(&world, "acme").await;
 
     let refusal = refused(world.activate("acme").await, Code::FailedPrecondition, ErrorReason::BindingDenied);
     assert_eq!(refusal.metadata()["edge"], "trust");
-    assert_eq!(refusal.metadata()["cloud_code"], "AccessDenied");
+    assert!(refusal.metadata().contains_key("cloud_code"));
     assert!(refusal.metadata().contains_key("cloud_request_id"), "the tenant finds the call by it");
     assert_eq!(binding(&world, "acme").await, before);
     let generated = world.client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await;
     refused(generated, Code::FailedPrecondition, ErrorReason::NoActiveBinding);
 
-    world.trust(world.tenant("acme"), &external_id);
+    world.estate.let_in("acme", &external_id);
     world.activate("acme").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_a_role_that_lets_us_in_without_the_right_external_id_is_refused() {
-    let world = World::with(&["open", "careless"], |_| {}).await;
+    let (world, aws) = World::on_aws(&["open", "careless"], |_| {}).await;
     let conditions = [("open", json!({})), ("careless", json!({ "StringLike": { "sts:ExternalId": "*" } }))];
     for (tenant, condition) in conditions {
-        world.hand_over(world.tenant(tenant)).await;
+        world.hand_over(tenant).await;
         let mut statement = json!({
             "Effect": "Allow",
-            "Principal": { "AWS": world.scenario.base_user },
+            "Principal": { "AWS": aws.scenario.base_user },
             "Action": ["sts:AssumeRole", "sts:TagSession"],
         });
         if condition != json!({}) {
             statement["Condition"] = condition;
         }
         let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
-        world.cloud.control().aws().set_trust_policy(&world.tenant(tenant).role, policy).unwrap();
+        aws.control().set_trust_policy(&aws.tenant(tenant).role, policy).unwrap();
         let refusal = refused(
             world.activate(tenant).await,
             Code::FailedPrecondition,
@@ -84,20 +81,24 @@ async fn p6_a_role_that_lets_us_in_without_the_right_external_id_is_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p6_nobody_can_bind_the_role_and_key_of_another_tenant() {
-    let world = World::start(&["acme"]).await;
+async fn p6_nobody_can_bind_the_principal_and_key_of_another_tenant(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     create_tenant(&world.client, "mallory").await;
-    let stolen = aws_binding(world.tenant("acme"));
+    let stolen = world.estate.binding("acme");
     let created = create_binding(&world.client, "mallory", BINDING, stolen).await.unwrap();
     assert_ne!(created.external_id, binding(&world, "acme").await.external_id);
-    refused(world.activate("mallory").await, Code::FailedPrecondition, ErrorReason::BindingDenied);
+    let Err(ClientError::Refused(refusal)) = world.activate("mallory").await else { panic!("bound") };
+    // The trust policy of a role says no itself; elsewhere the key lacks the challenge that was issued to the thief.
+    let reason = match cloud {
+        Cloud::Aws => ErrorReason::BindingDenied,
+    };
+    assert_eq!((refusal.code(), refusal.reason()), (Code::FailedPrecondition, Some(reason)), "{refusal}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_usable_name_is_refused_with_what_to_do() {
-    let world = World::with(&["acme"], |_| {}).await;
-    let acme = aws_binding(world.tenant("acme"));
+    let (world, aws) = World::on_aws(&["acme"], |_| {}).await;
+    let acme = aws.aws_binding("acme");
     let key = |text: &str| v1::AwsBinding { kms_key_arn: text.into(), ..acme.clone() };
     let role = |text: &str| v1::AwsBinding { role_arn: text.into(), ..acme.clone() };
     create_tenant(&world.client, "acme").await;
@@ -119,7 +120,8 @@ async fn what_is_no_usable_name_is_refused_with_what_to_do() {
     .enumerate()
     {
         let named = format!("{aws:?}");
-        let created = create_binding(&world.client, "acme", &format!("b{number}"), aws).await;
+        let created =
+            create_binding(&world.client, "acme", &format!("b{number}"), v1::binding::Cloud::Aws(aws)).await;
         let Err(leasehold_client::ClientError::Refused(refusal)) = created else {
             panic!("{named} was not refused")
         };
@@ -135,10 +137,9 @@ async fn what_is_no_usable_name_is_refused_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_cannot_wrap_is_refused_at_activation_with_what_to_do() {
-    let world = World::with(&["acme"], |_| {}).await;
-    let acme = world.tenant("acme");
+    let (world, aws) = World::on_aws(&["acme"], |_| {}).await;
+    let acme = aws.tenant("acme");
     create_tenant(&world.client, "acme").await;
-    let aws = world.cloud.control().aws();
     let key = |spec, state| KeyInput {
         account: acme.account.clone(),
         region: acme.key.region.clone(),
@@ -158,16 +159,17 @@ async fn a_key_that_cannot_wrap_is_refused_at_activation_with_what_to_do() {
         ("disabled", key(symmetric, KeyState::Disabled), ErrorReason::KeyUnusable, "disabled"),
         ("dying", key(symmetric, KeyState::PendingDeletion), ErrorReason::KeyUnusable, "deletion"),
     ] {
-        let arn = aws.create_key(input).unwrap();
+        let arn = aws.control().create_key(input).unwrap();
         let resource = arn.to_string();
         let policy = json!({
             "Version": "2012-10-17",
             "Statement": [{ "Effect": "Allow", "Action": "kms:*", "Resource": resource }],
         });
-        aws.set_identity_policies(&acme.role, [("use".to_owned(), policy)].into()).unwrap();
-        let bound = v1::AwsBinding { kms_key_arn: resource, ..aws_binding(acme) };
+        aws.control().set_identity_policies(&acme.role, [("use".to_owned(), policy)].into()).unwrap();
+        let bound = v1::AwsBinding { kms_key_arn: resource, ..aws.aws_binding("acme") };
+        let bound = v1::binding::Cloud::Aws(bound);
         let created = create_binding(&world.client, "acme", binding, bound).await.unwrap();
-        world.trust(acme, &created.external_id);
+        aws.let_in("acme", &created.external_id);
         let refusal =
             refused(activate(&world.client, "acme", binding).await, Code::FailedPrecondition, reason);
         let message = refusal.message().to_lowercase();
@@ -175,9 +177,8 @@ async fn a_key_that_cannot_wrap_is_refused_at_activation_with_what_to_do() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn unknown_and_malformed_names_are_told_apart() {
-    let world = World::start(&["acme"]).await;
+async fn unknown_and_malformed_names_are_told_apart(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let generated = world.client.generate_data_key(&id("nobody"), KeyLength::B32, &context("main")).await;
     let refusal = refused(generated, Code::NotFound, ErrorReason::TenantNotFound);
     assert!(refusal.message().contains("tenant"), "{refusal}");
@@ -190,3 +191,9 @@ async fn unknown_and_malformed_names_are_told_apart() {
     let got = world.tenants(get, |mut t, q| async move { t.get_binding(q).await }).await;
     refused(got, Code::NotFound, ErrorReason::BindingNotFound);
 }
+
+on_every_cloud!(
+    an_activation_that_fails_changes_nothing,
+    p6_nobody_can_bind_the_principal_and_key_of_another_tenant,
+    unknown_and_malformed_names_are_told_apart,
+);

@@ -8,22 +8,22 @@ use leasehold_clock::TimeSource;
 use leasehold_cloudsim::faults::FaultEffect;
 use tonic::Code;
 
-use crate::cloud::{about, canaries};
+use crate::cloud::{Cloud, on_every_cloud};
 use crate::world::{BOUND, World, eventually, soon};
 
 /// Leaves time for what a request takes.
 const ALMOST: Duration = Duration::from_millis(13_500);
 
 /// A fault, and which of the reasons that are no denial callers may be told.
-async fn outage(effect: FaultEffect, reasons: &[ErrorReason]) {
-    let world = World::start(&["acme"]).await;
+async fn outage(cloud: Cloud, effect: FaultEffect, reasons: &[ErrorReason]) {
+    let world = World::start(cloud, &["acme"]).await;
     let mut watcher = world.watch("acme", WatchMode::Hold).await;
     let (key, wrapped) = world.generate("acme", "main").await;
     let proven = world.clock.now();
     world.unwrap("acme", &wrapped, "main").await.unwrap();
     watcher.until(LeaseState::Live).await;
 
-    world.inject(about(world.tenant("acme")), effect);
+    world.inject(world.estate.about("acme"), effect);
     world.clock.jump_to(proven + ALMOST);
     let served = world.unwrap("acme", &wrapped, "main").await;
     assert!(served.unwrap().value.matches(&key), "served until the bound");
@@ -54,10 +54,10 @@ async fn outage(effect: FaultEffect, reasons: &[ErrorReason]) {
     assert_ne!(watcher.renew().await.state, LeaseState::Denied);
 
     world.cloud.control().clear_faults();
-    let proofs = world.count(canaries());
+    let proofs = world.assumes();
     world.clock.jump(Duration::from_secs(10));
     let again = eventually(async || world.unwrap("acme", &wrapped, "main").await.ok()).await;
-    assert!(again.value.matches(&key) && world.count(canaries()) > proofs);
+    assert!(again.value.matches(&key) && world.assumes() > proofs);
     watcher.until(LeaseState::Live).await;
 }
 
@@ -69,42 +69,45 @@ async fn pause() {
 
 const DOWN: &[ErrorReason] = &[ErrorReason::LeaseLapsed, ErrorReason::CloudUnavailable];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_errors_of_the_cloud_are_an_outage() {
+async fn p3_errors_of_the_cloud_are_an_outage(cloud: Cloud) {
     let (code, message) = ("InternalFailure".to_owned(), String::new());
-    outage(FaultEffect::Error { status: 500, code, message }, DOWN).await;
+    outage(cloud, FaultEffect::Error { status: 500, code, message }, DOWN).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_resets_are_an_outage() {
-    outage(FaultEffect::Reset, DOWN).await;
+async fn p3_resets_are_an_outage(cloud: Cloud) {
+    outage(cloud, FaultEffect::Reset, DOWN).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_silence_is_an_outage() {
-    outage(FaultEffect::Drop, DOWN).await;
+async fn p3_silence_is_an_outage(cloud: Cloud) {
+    outage(cloud, FaultEffect::Drop, DOWN).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_garbled_answers_are_an_outage() {
-    outage(FaultEffect::Corrupt, DOWN).await;
+async fn p3_garbled_answers_are_an_outage(cloud: Cloud) {
+    outage(cloud, FaultEffect::Corrupt, DOWN).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_throttling_is_an_outage() {
-    outage(FaultEffect::Throttle, &[ErrorReason::LeaseLapsed, ErrorReason::Throttled]).await;
+async fn p3_throttling_is_an_outage(cloud: Cloud) {
+    outage(cloud, FaultEffect::Throttle, &[ErrorReason::LeaseLapsed, ErrorReason::Throttled]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p3_a_cold_start_into_an_outage_is_unavailable_and_never_denied() {
-    let world = World::start(&["acme"]).await;
+async fn p3_a_cold_start_into_an_outage_is_unavailable_and_never_denied(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let (_, wrapped) = world.generate("acme", "main").await;
     world.make_cold("acme").await;
     let (code, message) = ("ServiceUnavailable".to_owned(), String::new());
-    world.inject(about(world.tenant("acme")), FaultEffect::Error { status: 503, code, message });
+    world.inject(world.estate.about("acme"), FaultEffect::Error { status: 503, code, message });
     let Err(ClientError::Refused(refusal)) = world.unwrap("acme", &wrapped, "main").await else {
         panic!("served in an outage")
     };
     assert_eq!(refusal.code(), Code::Unavailable);
     assert_eq!(refusal.reason(), Some(ErrorReason::CloudUnavailable));
 }
+
+on_every_cloud!(
+    p3_errors_of_the_cloud_are_an_outage,
+    p3_resets_are_an_outage,
+    p3_silence_is_an_outage,
+    p3_garbled_answers_are_an_outage,
+    p3_throttling_is_an_outage,
+    p3_a_cold_start_into_an_outage_is_unavailable_and_never_denied,
+);

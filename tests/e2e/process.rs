@@ -7,13 +7,13 @@ use leasehold_client::{ClientError, KeyLength, PlaintextKey, Refusal};
 use leasehold_clock::TimeSource;
 use tonic::Code;
 
+use crate::cloud::{Cloud, on_every_cloud};
 use crate::served::{DRAIN, Process, serve};
 use crate::watcher::Watcher;
 use crate::world::{BOUND, PATIENCE, client_of, context, eventually, id};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before() {
-    let process = Process::start().await;
+async fn p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before(cloud: Cloud) {
+    let process = Process::start(cloud).await;
     let client = &process.client;
     let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
     client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
@@ -47,16 +47,15 @@ async fn p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before
     denied.await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves() {
-    let process = Process::start().await;
+async fn p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves(cloud: Cloud) {
+    let process = Process::start(cloud).await;
     let client = &process.client;
     let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
     client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
     let used = process.clock.now();
     process.signal("STOP");
     process.clock.sleep_until(used + BOUND).await;
-    let before = process.cloud.control().count_calls(&assumes());
+    let before = process.cloud.control().count_calls(&assumes(&process));
     process.signal("CONT");
     let again =
         eventually(async || match client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await {
@@ -66,7 +65,7 @@ async fn p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves() 
         })
         .await;
     assert!(again.value.matches(&made.key));
-    assert!(process.cloud.control().count_calls(&assumes()) > before, "freshly proven");
+    assert!(process.cloud.control().count_calls(&assumes(&process)) > before, "freshly proven");
 }
 
 /// The lease is over, or the tenant said no.
@@ -74,13 +73,13 @@ fn is_refusal(refusal: &Refusal) -> bool {
     matches!(refusal.reason(), Some(ErrorReason::BindingDenied | ErrorReason::LeaseLapsed))
 }
 
-fn assumes() -> leasehold_cloudsim::log::CallQuery {
-    leasehold_cloudsim::log::CallQuery { matching: crate::cloud::of("AssumeRole"), ..Default::default() }
+fn assumes(process: &Process) -> leasehold_cloudsim::log::CallQuery {
+    leasehold_cloudsim::log::CallQuery { matching: process.estate.assumes(), ..Default::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_told_to_end_drains_within_its_deadline() {
-    let mut process = Process::start().await;
+    let mut process = Process::start(Cloud::Aws).await;
     let mut watcher = Watcher::open(&process.client, &id("acme"), WatchMode::Hold).await;
     process.client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap();
     watcher.until(LeaseState::Live).await;
@@ -95,9 +94,8 @@ async fn a_process_that_is_told_to_end_drains_within_its_deadline() {
     assert!(!process.directory.path().join("leasehold.sock").exists(), "its socket goes with it");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process() {
-    let process = Process::start().await;
+async fn p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process(cloud: Cloud) {
+    let process = Process::start(cloud).await;
     let mut watcher =
         Watcher::open(&client_of(&process.endpoint, &process.clock), &id("acme"), WatchMode::Hold).await;
     let carrier = client_of(&process.endpoint, &process.clock);
@@ -142,3 +140,9 @@ async fn nothing_but_this_machine_is_served() {
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("0.0.0.0:0 is not a loopback address"), "{log}");
 }
+
+on_every_cloud!(
+    p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before,
+    p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves,
+    p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process,
+);

@@ -4,16 +4,13 @@ use leasehold_api::v1::{self, ErrorReason};
 use leasehold_client::{EncryptionContext, KeyLength};
 use tonic::Code;
 
-use crate::world::{
-    BINDING, World, activate, aws_binding, context, create_binding, create_tenant, id, refused,
-};
+use crate::cloud::{Cloud, on_every_cloud};
+use crate::world::{BINDING, World, activate, context, create_binding, create_tenant, id, refused};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p5_another_replica_unwraps_with_an_empty_cache_and_a_lost_registry() {
-    let world = World::with(&["acme"], |_| {}).await;
-    let acme = world.tenant("acme");
-    let issued = world.hand_over(acme).await;
-    world.trust(acme, &issued);
+async fn p5_another_replica_unwraps_with_an_empty_cache_and_a_lost_registry(cloud: Cloud) {
+    let world = World::with(cloud, &["acme"], |_| {}).await;
+    let issued = world.hand_over("acme").await;
+    world.estate.let_in("acme", &issued);
     world.activate("acme").await.unwrap();
     let mut made = Vec::new();
     for length in KeyLength::ALL {
@@ -27,8 +24,8 @@ async fn p5_another_replica_unwraps_with_an_empty_cache_and_a_lost_registry() {
     let (running, client) = world.replica().await;
     world.running.drain().await;
     create_tenant(&client, "acme").await;
-    let again = create_binding(&client, "acme", BINDING, aws_binding(&world.scenario.tenants[0])).await;
-    assert_eq!(again.unwrap().external_id, issued, "so the tenant's trust policy still fits");
+    let again = create_binding(&client, "acme", BINDING, world.estate.binding("acme")).await;
+    assert_eq!(again.unwrap().external_id, issued, "so what the tenant wrote down still fits");
     activate(&client, "acme", BINDING).await.unwrap();
     for (key, context) in &made {
         let unwrapped = client.unwrap_key(&id("acme"), &key.wrapped, context).await.unwrap();
@@ -37,9 +34,8 @@ async fn p5_another_replica_unwraps_with_an_empty_cache_and_a_lost_registry() {
     running.drain().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p5_a_deleted_tenant_can_be_taken_back_with_all_that_it_wrapped() {
-    let world = World::start(&["acme"]).await;
+async fn p5_a_deleted_tenant_can_be_taken_back_with_all_that_it_wrapped(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let (key, wrapped) = world.generate("acme", "main").await;
     world.unwrap("acme", &wrapped, "main").await.unwrap();
     let name = "tenants/acme".to_owned();
@@ -52,12 +48,17 @@ async fn p5_a_deleted_tenant_can_be_taken_back_with_all_that_it_wrapped() {
     assert!(world.unwrap("acme", &wrapped, "main").await.unwrap().value.matches(&key));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p5_a_key_that_the_tenant_rotated_still_unwraps_what_it_wrapped_before() {
-    let world = World::start(&["acme"]).await;
+async fn p5_a_key_that_the_tenant_rotated_still_unwraps_what_it_wrapped_before(cloud: Cloud) {
+    let world = World::start(cloud, &["acme"]).await;
     let (key, wrapped) = world.generate("acme", "main").await;
-    world.cloud.control().aws().rotate_key(&world.tenant("acme").key).unwrap();
+    world.estate.rotate("acme");
     world.make_cold("acme").await;
     let unwrapped = world.client.unwrap_key(&id("acme"), &wrapped, &context("main")).await.unwrap();
     assert!(unwrapped.value.matches(&key));
 }
+
+on_every_cloud!(
+    p5_another_replica_unwraps_with_an_empty_cache_and_a_lost_registry,
+    p5_a_deleted_tenant_can_be_taken_back_with_all_that_it_wrapped,
+    p5_a_key_that_the_tenant_rotated_still_unwraps_what_it_wrapped_before,
+);

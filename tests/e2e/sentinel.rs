@@ -1,17 +1,19 @@
 //! The operator's sentinel tells a tenant's denial from a failure of our own identity.
 
+use std::sync::Arc;
+
 use leasehold::config::Sentinel;
 use leasehold_api::v1::{ErrorReason, LeaseState, WatchMode};
-use leasehold_cloudsim::aws::edits::{Edit, EditId};
 use leasehold_tenant::ExternalId;
 use tonic::Code;
 
+use crate::cloud::{Aws, Estate, Lever};
 use crate::world::{BOUND, World, refused};
 
 /// The operator's own account and role, in the simulated cloud the second tenant's.
 const SENTINEL: &str = "operator";
 
-async fn world() -> World {
+async fn world() -> (World, Arc<Aws>) {
     let sentinel = Sentinel {
         provider: "aws".parse().unwrap(),
         key: "arn:aws:kms:eu-central-1:200000000002:key/never-used".parse().unwrap(),
@@ -20,26 +22,21 @@ async fn world() -> World {
         )
         .unwrap(),
     };
-    let world = World::with(&["acme", SENTINEL], |config| config.sentinels.push(sentinel)).await;
+    let (world, aws) = World::on_aws(&["acme", SENTINEL], |config| config.sentinels.push(sentinel)).await;
     let name = "tenants/leasehold-sentinel/bindings/aws".parse().unwrap();
     let external_id = ExternalId::derive(&"e2e".parse().unwrap(), &name);
-    world.trust(world.tenant(SENTINEL), external_id.as_str());
-    world.onboard(world.tenant("acme")).await;
-    world
-}
-
-fn deny(world: &World, role_of: &str) -> EditId {
-    let role = world.tenant(role_of).role.clone();
-    world.edit(Edit::TrustDenyPrincipal { role, principal: "*".to_owned() })
+    aws.let_in(SENTINEL, external_id.as_str());
+    world.onboard("acme").await;
+    (world, aws)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p3_a_denial_that_our_own_identity_causes_is_an_outage_and_p1_still_holds() {
-    let world = world().await;
+    let (world, aws) = world().await;
     let (key, wrapped) = world.generate("acme", "main").await;
     world.unwrap("acme", &wrapped, "main").await.unwrap();
-    deny(&world, "acme");
-    deny(&world, SENTINEL);
+    aws.pull(Lever::Trust, "acme");
+    aws.pull(Lever::Trust, SENTINEL);
     let after = world.reprove("acme").await.unwrap().leases.remove(0);
     assert_eq!((after.state(), after.masked), (LeaseState::Live, true), "and the operator is told why");
     let served = world.unwrap("acme", &wrapped, "main").await.unwrap();
@@ -50,11 +47,11 @@ async fn p3_a_denial_that_our_own_identity_causes_is_an_outage_and_p1_still_hold
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p2_a_denial_that_the_sentinel_does_not_share_wipes_at_once() {
-    let world = world().await;
+    let (world, aws) = world().await;
     let mut watcher = world.watch("acme", WatchMode::Hold).await;
     let (_, wrapped) = world.generate("acme", "main").await;
     watcher.until(LeaseState::Live).await;
-    deny(&world, "acme");
+    aws.pull(Lever::Trust, "acme");
     let _ = world.reprove("acme").await;
     watcher.until(LeaseState::Denied).await;
     refused(

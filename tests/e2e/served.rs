@@ -3,15 +3,15 @@
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_client::Client;
 use leasehold_cloudsim::Simulator;
-use leasehold_cloudsim::aws::edits::Edit;
-use leasehold_cloudsim::aws::scenario::{Scenario, ScenarioSpec};
 
 use crate::clock::JumpingClock;
-use crate::world::{BINDING, activate, aws_binding, client_of, create_binding, create_tenant, eventually};
+use crate::cloud::{Cloud, Estate, Lever, estate};
+use crate::world::{BINDING, activate, client_of, create_binding, create_tenant, eventually, simulator};
 
 /// How long calls under way may go on when it is told to end.
 pub(crate) const DRAIN: Duration = Duration::from_secs(3);
@@ -30,12 +30,12 @@ pub(crate) fn serve(settings: &[(&str, String)], log: &Path) -> Child {
         .unwrap()
 }
 
-/// A server in a process of its own, on a Unix socket, that takes its identity from the metadata service as an instance
-/// does; and one tenant.
+/// A server in a process of its own, on a Unix socket, that takes its identity from the cloud's metadata service as a machine
+/// there does; and one tenant.
 pub(crate) struct Process {
     child: Child,
     pub(crate) cloud: Simulator,
-    pub(crate) scenario: Scenario,
+    pub(crate) estate: Arc<dyn Estate>,
     pub(crate) endpoint: String,
     pub(crate) clock: JumpingClock,
     pub(crate) client: Client,
@@ -43,20 +43,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) async fn start() -> Self {
-        Self::logging("info").await
+    pub(crate) async fn start(cloud: Cloud) -> Self {
+        Self::logging(cloud, "info").await
     }
 
     /// One whose log shows what `filter` lets through.
-    pub(crate) async fn logging(filter: &str) -> Self {
-        leasehold::install_crypto_provider();
-        let spec = ScenarioSpec::with_tenants(&["acme"]).unwrap();
-        let cloud =
-            Simulator::start(leasehold_cloudsim::Config::ephemeral(spec.region.clone())).await.unwrap();
-        let scenario = cloud.control().aws().build(&spec).unwrap();
+    pub(crate) async fn logging(cloud: Cloud, filter: &str) -> Self {
+        let simulator = simulator().await;
+        let estate = estate(cloud, &simulator, &["acme"]);
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("leasehold.sock");
-        let (endpoints, audit) = (cloud.endpoints(), directory.path().join("audit.jsonl"));
+        let audit = directory.path().join("audit.jsonl");
         let mut settings = vec![
             ("LEASEHOLD__DEPLOYMENT", "e2e".to_owned()),
             ("LEASEHOLD__LOG__FILTER", filter.to_owned()),
@@ -65,16 +62,14 @@ impl Process {
             ("LEASEHOLD__LIMITS__DRAIN", format!("{}s", DRAIN.as_secs())),
             ("LEASEHOLD__AUDIT__FILE", audit.display().to_string()),
             ("LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED", "true".to_owned()),
-            ("LEASEHOLD__PROVIDERS__AWS__REGION", scenario.region.to_string()),
-            ("LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__STS", endpoints.aws.clone()),
-            ("LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__KMS", endpoints.aws.clone()),
         ];
-        settings.extend(endpoints.instance_environment());
+        let environment = estate.environment();
+        settings.extend(environment.iter().map(|(name, value)| (name.as_str(), value.clone())));
         let child = serve(&settings, &directory.path().join("log"));
         let endpoint = format!("unix:{}", socket.display());
         let clock = JumpingClock::start();
         let client = client_of(&endpoint, &clock);
-        let mut process = Self { child, cloud, scenario, endpoint, clock, client, directory };
+        let mut process = Self { child, cloud: simulator, estate, endpoint, clock, client, directory };
         process.wait_until_ready(socket).await;
         process.onboard().await;
         process
@@ -91,11 +86,10 @@ impl Process {
     }
 
     async fn onboard(&self) {
-        let acme = &self.scenario.tenants[0];
         create_tenant(&self.client, "acme").await;
-        let created = create_binding(&self.client, "acme", BINDING, aws_binding(acme)).await.unwrap();
-        let (aws, own) = (self.cloud.control().aws(), self.scenario.base_role.to_string());
-        aws.trust_with_external_id(&acme.role, &own, &created.external_id).unwrap();
+        let binding = self.estate.binding("acme");
+        let created = create_binding(&self.client, "acme", BINDING, binding).await.unwrap();
+        self.estate.let_in("acme", &created.external_id);
         activate(&self.client, "acme", BINDING).await.unwrap_or_else(|e| panic!("{e}: {}", self.log()));
     }
 
@@ -120,8 +114,7 @@ impl Process {
     }
 
     pub(crate) fn revoke_trust(&self) {
-        let (role, principal) = (self.scenario.tenants[0].role.clone(), self.scenario.base_role.to_string());
-        self.cloud.control().aws().edit(Edit::TrustRemovePrincipal { role, principal }).unwrap();
+        self.estate.pull(Lever::Trust, "acme");
     }
 
     /// Has every binding of the tenant proven now.

@@ -1,10 +1,9 @@
-//! A server, a simulated cloud and tenants.
+//! A server, a simulated cloud, and tenants there.
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use leasehold::app::{App, Running};
 use leasehold::config::{self, Config, Span};
 use leasehold_api::convert::duration_to_proto;
@@ -15,12 +14,11 @@ use leasehold_client::{
     PlaintextKey, Refusal, RetryPolicy, Settings, TenantId, WrappedKey,
 };
 use leasehold_cloudsim::Simulator;
-use leasehold_cloudsim::aws::scenario::{Scenario, ScenarioSpec, Tenant};
-use leasehold_provider_aws::{AwsConfig, BaseIdentity, Endpoints};
 use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::clock::JumpingClock;
+use crate::cloud::{Aws, Cloud, Estate, estate};
 use crate::watcher::Watcher;
 
 /// The revocation bound of every tenant: the shortest there is.
@@ -34,10 +32,10 @@ pub(crate) const BINDING: &str = "main";
 
 pub(crate) type Tenants = TenantServiceClient<Channel>;
 
-/// A server with its cloud, tenants that were onboarded through its API, and a client of it.
+/// A server with a cloud, tenants that were onboarded through its API, and a client of it.
 pub(crate) struct World {
     pub(crate) cloud: Simulator,
-    pub(crate) scenario: Scenario,
+    pub(crate) estate: Arc<dyn Estate>,
     pub(crate) clock: JumpingClock,
     pub(crate) client: Client,
     pub(crate) running: Running,
@@ -45,65 +43,59 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world in which tenants of these names are ready.
-    pub(crate) async fn start(names: &[&str]) -> Self {
-        let world = Self::with(names, |_| {}).await;
-        for tenant in &world.scenario.tenants {
-            world.onboard(tenant).await;
+    /// A world on `cloud` in which tenants of these names are ready.
+    pub(crate) async fn start(cloud: Cloud, names: &[&str]) -> Self {
+        let world = Self::with(cloud, names, |_| {}).await;
+        for name in names {
+            world.onboard(name).await;
         }
         world
     }
 
-    /// A world in which tenants of these names have keys and roles, but nothing has been handed over yet, with a server that
-    /// is configured otherwise.
-    pub(crate) async fn with(names: &[&str], adapt: impl FnOnce(&mut Config)) -> Self {
-        leasehold::install_crypto_provider();
-        let spec = ScenarioSpec::with_tenants(names).unwrap();
-        let ephemeral = leasehold_cloudsim::Config::ephemeral(spec.region.clone());
-        let cloud = Simulator::start(ephemeral).await.unwrap();
-        let scenario = cloud.control().aws().build(&spec).unwrap();
-        Self::beside(cloud, scenario, adapt).await
+    /// A world in which tenants of these names have keys and principals, but nothing has been handed over yet, with a server
+    /// that is configured otherwise.
+    pub(crate) async fn with(cloud: Cloud, names: &[&str], adapt: impl FnOnce(&mut Config)) -> Self {
+        let simulator = simulator().await;
+        let estate = estate(cloud, &simulator, names);
+        Self::beside(simulator, estate, adapt).await
     }
 
-    async fn beside(cloud: Simulator, scenario: Scenario, adapt: impl FnOnce(&mut Config)) -> Self {
+    /// The same on AWS, for what only AWS has.
+    pub(crate) async fn on_aws(names: &[&str], adapt: impl FnOnce(&mut Config)) -> (Self, Arc<Aws>) {
+        let simulator = simulator().await;
+        let aws = Arc::new(Aws::build(&simulator, names));
+        (Self::beside(simulator, Arc::clone(&aws) as Arc<dyn Estate>, adapt).await, aws)
+    }
+
+    async fn beside(cloud: Simulator, estate: Arc<dyn Estate>, adapt: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = JumpingClock::start();
-        let mut config = server(&cloud, &scenario);
+        let mut config = server(&*estate);
         config.audit.file = Some(directory.path().join("audit.jsonl"));
         adapt(&mut config);
         let running = start(config, &clock).await;
         let client = client(&running, &clock);
-        Self { cloud, scenario, clock, client, running, _directory: directory }
+        Self { cloud, estate, clock, client, running, _directory: directory }
     }
 
     /// Another server of the same deployment, with nothing cached and a registry of its own, and a client of it.
     pub(crate) async fn replica(&self) -> (Running, Client) {
-        let running = start(server(&self.cloud, &self.scenario), &self.clock).await;
+        let running = start(server(&*self.estate), &self.clock).await;
         let client = client(&running, &self.clock);
         (running, client)
     }
 
-    pub(crate) fn tenant(&self, name: &str) -> &Tenant {
-        self.scenario.tenants.iter().find(|tenant| tenant.name == name).unwrap()
-    }
-
-    pub(crate) async fn onboard(&self, tenant: &Tenant) {
+    pub(crate) async fn onboard(&self, tenant: &str) {
         let external_id = self.hand_over(tenant).await;
-        self.trust(tenant, &external_id);
-        self.activate(&tenant.name).await.unwrap();
+        self.estate.let_in(tenant, &external_id);
+        self.activate(tenant).await.unwrap();
     }
 
     /// Creates the tenant and its binding; gives the external id.
-    pub(crate) async fn hand_over(&self, tenant: &Tenant) -> String {
-        create_tenant(&self.client, &tenant.name).await;
-        let created = create_binding(&self.client, &tenant.name, BINDING, aws_binding(tenant)).await;
+    pub(crate) async fn hand_over(&self, tenant: &str) -> String {
+        create_tenant(&self.client, tenant).await;
+        let created = create_binding(&self.client, tenant, BINDING, self.estate.binding(tenant)).await;
         created.unwrap().external_id
-    }
-
-    /// What the tenant does: lets us in, under this external id.
-    pub(crate) fn trust(&self, tenant: &Tenant, external_id: &str) {
-        let aws = self.cloud.control().aws();
-        aws.trust_with_external_id(&tenant.role, &self.scenario.base_user, external_id).unwrap();
     }
 
     pub(crate) async fn activate(&self, tenant: &str) -> Result<v1::ActivateBindingResponse, ClientError> {
@@ -172,8 +164,15 @@ impl World {
 
 // === what a world is made of ===
 
-/// The configuration of a server whose cloud is `cloud`, in which it is the platform's static user.
-pub(crate) fn server(cloud: &Simulator, scenario: &Scenario) -> Config {
+/// Clouds in which nothing exists yet.
+pub(crate) async fn simulator() -> Simulator {
+    leasehold::install_crypto_provider();
+    let region = "eu-central-1".parse().unwrap();
+    Simulator::start(leasehold_cloudsim::Config::ephemeral(region)).await.unwrap()
+}
+
+/// The configuration of a server that reaches this cloud.
+fn server(estate: &dyn Estate) -> Config {
     let deployment = [("LEASEHOLD__DEPLOYMENT".into(), "e2e".into())];
     let mut config = config::load(None, deployment).unwrap();
     config.listen.tcp = vec!["127.0.0.1:0".parse().unwrap()];
@@ -181,16 +180,7 @@ pub(crate) fn server(cloud: &Simulator, scenario: &Scenario) -> Config {
     // Many servers at once share what one process may lock.
     config.memory.arena_bytes = 256 * 1024;
     config.memory.danger_allow_unlocked = true;
-    let key = &scenario.access_key;
-    let base =
-        Credentials::new(key.access_key_id.clone(), key.secret_access_key.expose(), None, None, "cloudsim");
-    let url = cloud.endpoints().aws.clone();
-    config.providers.aws = Some(AwsConfig {
-        region: Some(scenario.region.to_string().parse().unwrap()),
-        endpoints: Endpoints { sts: Some(url.clone()), kms: Some(url) },
-        base: BaseIdentity::Fixed(base),
-        ..AwsConfig::default()
-    });
+    estate.configure(&mut config.providers);
     config
 }
 
@@ -225,12 +215,6 @@ pub(crate) fn context(branch: &str) -> EncryptionContext {
     EncryptionContext::try_from_iter([("branch", branch)]).unwrap()
 }
 
-/// What the tenant hands over.
-pub(crate) fn aws_binding(tenant: &Tenant) -> v1::AwsBinding {
-    let (kms_key_arn, role_arn) = (tenant.key.to_string(), tenant.role.to_string());
-    v1::AwsBinding { kms_key_arn, role_arn, ..Default::default() }
-}
-
 pub(crate) async fn create_tenant(client: &Client, tenant: &str) {
     let terms = v1::LeaseTerms { revocation_bound: Some(duration_to_proto(BOUND)), ..Default::default() };
     let create = v1::CreateTenantRequest {
@@ -245,12 +229,12 @@ pub(crate) async fn create_binding(
     client: &Client,
     tenant: &str,
     binding: &str,
-    aws: v1::AwsBinding,
+    cloud: v1::binding::Cloud,
 ) -> Result<v1::Binding, ClientError> {
     let create = v1::CreateBindingRequest {
         parent: format!("tenants/{tenant}"),
         binding_id: binding.to_owned(),
-        binding: Some(v1::Binding { cloud: Some(v1::binding::Cloud::Aws(aws)), ..Default::default() }),
+        binding: Some(v1::Binding { cloud: Some(cloud), ..Default::default() }),
         validate_only: false,
     };
     let created = client.tenants(create, |mut t: Tenants, q| async move { t.create_binding(q).await }).await;
