@@ -13,7 +13,7 @@
 //! - No lock is held across a call to a cloud.
 //!
 //! Reading order: [`Leases`], `machine` (the rules), `cell` (the rules at work), `prover`, `schedule`, `budget`,
-//! `sentinel`, `cache`, `operations`.
+//! `sentinel`, `cache`, `operations`, `activation`, `examine`.
 
 mod activation;
 mod budget;
@@ -21,6 +21,7 @@ mod cache;
 mod canary;
 mod cell;
 mod error;
+mod examine;
 mod flights;
 mod forbidden;
 mod held;
@@ -40,6 +41,7 @@ mod view;
 pub use activation::Activation;
 pub use budget::{OverBudget, check_plan};
 pub use error::{EndReason, LeaseError};
+pub use examine::Examination;
 pub use held::{Held, Released, Source};
 pub use leases::{HoldGuard, Leases, Parts};
 pub use operations::NewKey;

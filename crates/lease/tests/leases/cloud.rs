@@ -9,8 +9,9 @@ use leasehold_clock::{ManualClock, TimeSource};
 use leasehold_envelope::{EncryptionContext, KeyVersion, Purpose};
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
-    Answer, Ciphertext, Edge, Fault, Generated, KeyDescription, KeyProvider, KeyState, KitRequest,
-    OnboardingKit, OwnIdentity, ProviderError, Session, Throttler, WrapContext,
+    Answer, Cause, Ciphertext, Depth, Edge, FailedStage, Fault, Finding, Generated, KeyDescription,
+    KeyProvider, KeyState, KitRequest, OnboardingKit, OwnIdentity, ProviderError, Session, Throttler,
+    Verdict, Warning, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey, SecretError};
 use leasehold_tenant::Binding;
@@ -63,6 +64,23 @@ struct Gate {
     told: oneshot::Receiver<()>,
 }
 
+/// What only a verification looks at.
+#[derive(Debug, Default)]
+pub(crate) struct Odd {
+    pub(crate) own_identity: Option<Fault>,
+    pub(crate) settings: Option<Fault>,
+    pub(crate) deputy: Option<Fault>,
+    pub(crate) describe: Option<Fault>,
+    /// The principals on the way, and which of them a denied trust edge is.
+    pub(crate) hops: Vec<&'static str>,
+    pub(crate) denied_hop: usize,
+    /// Whether what was wrapped opens under any encryption context.
+    pub(crate) loose: bool,
+    pub(crate) warning: bool,
+    /// Whether the cloud is never done with looking more closely.
+    pub(crate) endless: bool,
+}
+
 #[derive(Debug)]
 struct State {
     trust: Mood,
@@ -80,6 +98,7 @@ struct State {
     canary_sessions: Vec<u64>,
     wrapped: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
     gates: HashMap<Call, VecDeque<Gate>>,
+    odd: Odd,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +126,7 @@ impl Cloud {
             canary_sessions: Vec::new(),
             wrapped: HashMap::new(),
             gates: HashMap::new(),
+            odd: Odd::default(),
         };
         Self { kind: "test".parse().unwrap(), clock, arena, state: Arc::new(Mutex::new(state)) }
     }
@@ -139,6 +159,18 @@ impl Cloud {
 
     pub(crate) fn forbid_version(&self, version: Option<&str>) {
         self.lock().forbidden_version = version.map(|version| version.parse().unwrap());
+    }
+
+    /// Changes what only a verification looks at.
+    pub(crate) fn odd(&self, change: impl FnOnce(&mut Odd)) {
+        change(&mut self.lock().odd);
+    }
+
+    fn oddity(&self, which: impl FnOnce(&Odd) -> Option<Fault>) -> Result<(), ProviderError> {
+        match which(&self.lock().odd) {
+            Some(fault) => Err(ProviderError::new(fault, "as the test said")),
+            None => Ok(()),
+        }
     }
 
     /// The cloud honours no session that was made before now.
@@ -255,10 +287,11 @@ impl KeyProvider for Cloud {
     }
 
     fn check(&self, _: &Binding) -> Result<(), ProviderError> {
-        Ok(())
+        self.oddity(|odd| odd.settings.clone())
     }
 
     async fn own_identity(&self) -> Result<OwnIdentity, ProviderError> {
+        self.oddity(|odd| odd.own_identity.clone())?;
         Ok(OwnIdentity { principal: "us".into(), account: "ours".into() })
     }
 
@@ -271,8 +304,11 @@ impl KeyProvider for Cloud {
             };
             answer(mood, Edge::Trust { hop: 0 }).await?;
         } else {
-            let mood = self.lock().trust;
-            self.arrive(Call::Assume, mood, Edge::Trust { hop: 0 }).await?;
+            let (mood, hop) = {
+                let state = self.lock();
+                (state.trust, state.odd.denied_hop)
+            };
+            self.arrive(Call::Assume, mood, Edge::Trust { hop }).await?;
         }
         let mut state = self.lock();
         state.sessions += 1;
@@ -281,7 +317,7 @@ impl KeyProvider for Cloud {
     }
 
     async fn check_deputy(&self, _: &Binding, _: &Session) -> Result<(), ProviderError> {
-        Ok(())
+        self.oddity(|odd| odd.deputy.clone())
     }
 
     async fn generate(
@@ -326,9 +362,12 @@ impl KeyProvider for Cloud {
     ) -> Result<Answer<PlaintextKey>, ProviderError> {
         let call = if context.purpose == Purpose::Canary { Call::Canary } else { Call::Unwrap };
         self.use_key(call, session, &ciphertext.key_version, &context).await?;
-        let kept = self.lock().wrapped.get(&ciphertext.bytes[..]).cloned();
+        let (kept, loose) = {
+            let state = self.lock();
+            (state.wrapped.get(&ciphertext.bytes[..]).cloned(), state.odd.loose)
+        };
         match kept {
-            Some((mut key, to)) if to == bound(&context) => {
+            Some((mut key, to)) if loose || to == bound(&context) => {
                 Ok(answer_of(PlaintextKey::take(&self.arena, &mut key).map_err(no_room)?))
             }
             _ => Err(ProviderError::new(Fault::Rejected, "not made for this key and context")),
@@ -336,11 +375,42 @@ impl KeyProvider for Cloud {
     }
 
     async fn describe(&self, _: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
+        self.oddity(|odd| odd.describe.clone())?;
+        let warning = Warning { reason: "ROTATION_OFF", text: "turn rotation on".into() };
+        let state = self.lock();
         Ok(answer_of(KeyDescription {
-            current_version: self.lock().version.clone(),
+            current_version: state.version.clone(),
             rotates: None,
-            warnings: Vec::new(),
+            warnings: state.odd.warning.then_some(warning).into_iter().collect(),
         }))
+    }
+
+    fn hops(&self, _: &Binding) -> Vec<String> {
+        self.lock().odd.hops.iter().map(ToString::to_string).collect()
+    }
+
+    async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
+        let known = failed.error.is_denial();
+        let text = format!("{:?} failed", failed.stage);
+        known
+            .then(|| Cause { reason: "AS_THE_TEST_SAID", text, mend: "mend it".into() })
+            .into_iter()
+            .collect()
+    }
+
+    async fn inspect(
+        &self,
+        _: &Binding,
+        own: Option<&OwnIdentity>,
+        _: &Session,
+        depth: Depth,
+    ) -> Vec<Finding> {
+        if self.lock().odd.endless {
+            std::future::pending::<()>().await;
+        }
+        let verdict = if depth == Depth::ExcessPermissions { Verdict::Warning } else { Verdict::Skipped };
+        let seen = own.map_or("nobody", |own| &own.principal).to_owned();
+        vec![Finding::new("EXCESS_PERMISSIONS", "look for more than is needed", verdict, seen)]
     }
 
     fn onboarding_kit(&self, _: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {

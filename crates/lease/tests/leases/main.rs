@@ -9,6 +9,7 @@ mod cache;
 mod cloud;
 mod consent;
 mod denial;
+mod examine;
 mod flights;
 mod operator;
 mod outage;
