@@ -2,12 +2,12 @@
 
 use leasehold_api::convert::{binding_from_model, binding_name, id, new_binding, page_size, tenant_id};
 use leasehold_api::{FieldError, v1};
-use leasehold_provider::Warning;
+use leasehold_provider::{Depth, Warning};
 use leasehold_service::{BindingRecord, Paging, Service};
 
 use super::call::Call;
 use super::tenant::change;
-use super::{kit, lease};
+use super::{kit, lease, verification};
 use crate::status::Refusal;
 
 pub(super) async fn create(
@@ -68,6 +68,16 @@ pub(super) async fn activate(
         binding: Some(to_proto(activated.record)),
         warnings: activated.warnings.into_iter().map(warning).collect(),
     })
+}
+
+pub(super) async fn verify(
+    service: &Service,
+    call: Call,
+    request: v1::VerifyBindingRequest,
+) -> Result<v1::VerifyBindingResponse, Refusal> {
+    let name = binding_name("name", &request.name)?;
+    let depth = if request.excess_permissions { Depth::ExcessPermissions } else { Depth::Access };
+    Ok(verification::to_proto(service.verify_binding(&call.caller, &name, depth).await?))
 }
 
 pub(super) async fn retire(

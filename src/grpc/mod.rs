@@ -1,6 +1,6 @@
 //! The API over gRPC.
 //!
-//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`; then `server`,
+//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`, `verification`; then `server`,
 //! `decode` and `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
 
 mod binding;
@@ -14,6 +14,7 @@ mod lease;
 mod server;
 mod tenant;
 mod tenant_service;
+mod verification;
 mod watch;
 
 pub(crate) use call::Calls;

@@ -147,6 +147,16 @@ impl TenantService for Tenants {
             .await
     }
 
+    async fn verify_binding(
+        &self,
+        request: Request<v1::VerifyBindingRequest>,
+    ) -> Answer<v1::VerifyBindingResponse> {
+        let about = request.get_ref().name.clone();
+        self.calls
+            .unary("VerifyBinding", request, about, |call, q| binding::verify(&self.service, call, q))
+            .await
+    }
+
     async fn retire_binding(
         &self,
         request: Request<v1::RetireBindingRequest>,

@@ -87,6 +87,8 @@ operations! {
     GetOnboardingKit: Read,
     /// Verify a binding and make it the one that wraps.
     ActivateBinding: Manage,
+    /// Try a binding step by step in the tenant's cloud, and read what each step found.
+    VerifyBinding: Manage,
     /// Move a binding one step nearer to its end.
     RetireBinding: Manage,
 }

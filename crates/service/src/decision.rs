@@ -9,6 +9,7 @@ use leasehold_clock::{Moment, TimeSource};
 use leasehold_envelope::EncryptionContext;
 use leasehold_ids::{BindingId, TenantId};
 use leasehold_lease::{Held, Source};
+use leasehold_provider::ProviderError;
 use leasehold_tenant::Binding;
 
 use crate::{Caller, Mode, OnAuditFailure, ServiceError};
@@ -97,6 +98,14 @@ impl Decision {
         self.record.proof_age_ms = Some(Record::millis(held.proof_age()));
     }
 
+    /// Keeps what the cloud said when it refused, if it did.
+    pub(crate) fn told(&mut self, cloud: Option<&ProviderError>) {
+        if let Some(cloud) = cloud {
+            self.record.cloud_code = cloud.code().map(Into::into);
+            self.record.cloud_request_id = cloud.request_id().map(Into::into);
+        }
+    }
+
     pub(crate) fn acknowledging(&mut self, binding: &BindingId, epoch: u64, action: &'static str) {
         self.record.binding = Some(binding.clone());
         self.record.lease_epoch = Some(epoch);
@@ -137,10 +146,7 @@ impl Decision {
             Progress::Closed => return error,
         };
         self.progress = Progress::Closed;
-        if let Some(cloud) = error.cloud() {
-            self.record.cloud_code = cloud.code().map(Into::into);
-            self.record.cloud_request_id = cloud.request_id().map(Into::into);
-        }
+        self.told(error.cloud());
         // Whoever writes has logged the failure; there is nothing left to refuse.
         let _ = self.write(outcome, Some(error.reason())).await;
         error

@@ -12,7 +12,7 @@
 //! - Plaintext stays inside [`Served`] until its record is kept and the lease was checked once more.
 //!
 //! Reading order: [`Service`] in `service`, `keys`, `choose`, `served`, `decision`; then `directory`, `plan`, `change`,
-//! `tenants`, `bindings`, `listing`, `watch`.
+//! `tenants`, `bindings`, `verify`, `listing`, `watch`.
 
 mod bindings;
 mod caller;
@@ -28,6 +28,7 @@ mod served;
 mod service;
 mod settings;
 mod tenants;
+mod verify;
 mod watch;
 
 pub use bindings::{Activated, BindingRecord};
@@ -39,6 +40,7 @@ pub use served::Served;
 pub use service::{Parts, Service};
 pub use settings::{OnAuditFailure, Settings};
 pub use tenants::TenantChange;
+pub use verify::Verified;
 pub use watch::{
     Acknowledgement, LeaseStatus, MAX_WATCHED, Watch, WatchAction, WatchMessage, WatchMode, WatchUpdate,
 };

@@ -3,7 +3,7 @@
 use leasehold_authz::Operation;
 use leasehold_ids::TenantId;
 use leasehold_lease::LeaseError;
-use leasehold_provider::Fault;
+use leasehold_provider::{Depth, Fault};
 use leasehold_service::{
     Caller, ChangeOptions, Foreign, Mode, Paging, ServiceError, TenantChange, WatchMessage, WatchMode,
 };
@@ -60,6 +60,7 @@ pub(crate) async fn try_everything(
         (Operation::ListBindings, service.list_bindings(who, id, &Paging::default()).await.map(drop)),
         (Operation::GetOnboardingKit, service.onboarding_kit(who, &main).await.map(drop)),
         (Operation::ActivateBinding, service.activate_binding(who, &main, &none).await.map(drop)),
+        (Operation::VerifyBinding, service.verify_binding(who, &main, Depth::Access).await.map(drop)),
         (Operation::RetireBinding, service.retire_binding(who, &main, &none).await.map(drop)),
         (Operation::SuspendTenant, service.suspend_tenant(who, id, &none).await.map(drop)),
         (Operation::ResumeTenant, service.resume_tenant(who, id, &none).await.map(drop)),

@@ -12,5 +12,6 @@ mod registry;
 mod rewrap;
 mod staleness;
 mod tenants;
+mod verify;
 mod watch;
 mod world;
