@@ -10,6 +10,9 @@ pub enum RuleError {
     /// See [`crate::TenantPattern`].
     #[error("a tenant pattern must be *, a tenant id, or the beginning of tenant ids followed by *")]
     NotATenantPattern,
+    /// See [`crate::FeedName`].
+    #[error("the name of an event feed must be 1 to 63 lower-case letters, digits and hyphens")]
+    NotAFeedName,
     /// See [`crate::Operations`].
     #[error("an operation must be *, keys, read, manage, or the name of a method such as UnwrapKey")]
     NotAnOperation,

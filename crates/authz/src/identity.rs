@@ -1,6 +1,43 @@
 //! Who is asking.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::RuleError;
+
+/// Longest name of an event feed, in bytes.
+const MAX_FEED_NAME: usize = 63;
+
+/// What an event feed is called in rules and records: 1 to 63 lower-case letters, digits and hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct FeedName(Box<str>);
+
+impl FromStr for FeedName {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        match (1..=MAX_FEED_NAME).contains(&text.len()) && text.bytes().all(valid) {
+            true => Ok(Self(text.into())),
+            false => Err(RuleError::NotAFeedName),
+        }
+    }
+}
+
+impl TryFrom<String> for FeedName {
+    type Error = RuleError;
+
+    fn try_from(text: String) -> Result<Self, RuleError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for FeedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Who a caller turned out to be, by means that the caller cannot choose. What it displays stands in the audit record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,12 +55,16 @@ pub enum Identity {
         /// Process id when the peer connected; for the record only, because ids are reused.
         pid: Option<i32>,
     },
+    /// A feed of a cloud's events, by the secret or token that it presented. No pattern that an operator can write means
+    /// it: what it may do is [`Rule::reprove`](crate::Rule::reprove) alone.
+    EventFeed(FeedName),
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loopback => f.write_str("loopback"),
+            Self::EventFeed(name) => write!(f, "feed:{name}"),
             Self::UnixPeer { uid, gid, pid: None } => write!(f, "unix:uid={uid},gid={gid}"),
             Self::UnixPeer { uid, gid, pid: Some(pid) } => write!(f, "unix:uid={uid},gid={gid},pid={pid}"),
         }

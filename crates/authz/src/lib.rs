@@ -20,7 +20,7 @@ mod pattern;
 mod rules;
 
 pub use error::RuleError;
-pub use identity::Identity;
+pub use identity::{FeedName, Identity};
 pub use operation::{Operation, Operations};
 pub use pattern::{IdentityPattern, TenantPattern};
 pub use rules::{Authorizer, MAX_RULES, Rule, Rules, Verdict};

@@ -119,6 +119,12 @@ impl Operations {
         Operation::ALL.iter().copied().collect()
     }
 
+    /// This operation and no other.
+    #[must_use]
+    pub fn only(operation: Operation) -> Self {
+        Self(BTreeSet::from([operation]))
+    }
+
     /// The operations that these words name.
     ///
     /// # Errors

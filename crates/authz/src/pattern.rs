@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use leasehold_ids::TenantId;
 
-use crate::{Identity, RuleError};
+use crate::{FeedName, Identity, RuleError};
 
 /// Which callers a rule is about, written as `loopback`, `unix:*` (any peer of a Unix socket), `unix:uid=N` or
 /// `unix:gid=N`.
@@ -20,6 +20,8 @@ pub enum IdentityPattern {
     UnixUser(u32),
     /// Processes whose effective group is this one; supplementary groups do not count.
     UnixGroup(u32),
+    /// This event feed. Has no text: feeds get their one rule where they are configured, and no other.
+    EventFeed(FeedName),
 }
 
 impl IdentityPattern {
@@ -30,6 +32,7 @@ impl IdentityPattern {
             (Self::Loopback, Identity::Loopback) | (Self::AnyUnixPeer, Identity::UnixPeer { .. }) => true,
             (Self::UnixUser(wanted), Identity::UnixPeer { uid, .. }) => wanted == uid,
             (Self::UnixGroup(wanted), Identity::UnixPeer { gid, .. }) => wanted == gid,
+            (Self::EventFeed(wanted), Identity::EventFeed(name)) => wanted == name,
             _ => false,
         }
     }
@@ -128,7 +131,8 @@ mod tests {
             let parsed: IdentityPattern = pattern.parse().unwrap();
             assert_eq!(parsed.matches(&identity), matches, "{pattern} on {identity}");
         }
-        for bad in ["", "*", "unix", "unix:", "unix:uid=", "unix:uid=-1", "unix:uid=x", "Loopback"] {
+        for bad in ["", "*", "feed:x", "unix", "unix:", "unix:uid=", "unix:uid=-1", "unix:uid=x", "Loopback"]
+        {
             assert_eq!(bad.parse::<IdentityPattern>(), Err(RuleError::NotAnIdentityPattern), "{bad}");
         }
     }

@@ -2,7 +2,7 @@
 
 use leasehold_ids::TenantId;
 
-use crate::{Identity, IdentityPattern, Operation, Operations, RuleError, TenantPattern};
+use crate::{FeedName, Identity, IdentityPattern, Operation, Operations, RuleError, TenantPattern};
 
 /// Most rules of a list: every request reads them all, and 1,024 comparisons of some 10 ns are 10 µs.
 pub const MAX_RULES: usize = 1024;
@@ -58,6 +58,18 @@ impl Rule {
         Self { name: name.into(), identity, operations: Operations::all(), tenants: vec![TenantPattern::Any] }
     }
 
+    /// The rule of an event feed: it may have these tenants proven now, and do nothing else.
+    #[must_use]
+    pub fn reprove(feed: FeedName, tenants: Vec<TenantPattern>) -> Self {
+        let operations = Operations::only(Operation::ReproveTenant);
+        Self {
+            name: format!("feed:{feed}").into(),
+            identity: IdentityPattern::EventFeed(feed),
+            operations,
+            tenants,
+        }
+    }
+
     fn allows(&self, who: &Identity, what: Operation, tenant: Option<&TenantId>) -> bool {
         let covers = |tenant| self.tenants.iter().any(|pattern| pattern.matches(tenant));
         self.identity.matches(who)
@@ -78,6 +90,17 @@ impl Rules {
     /// [`RuleError::TooManyRules`] beyond [`MAX_RULES`].
     pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
         if rules.len() > MAX_RULES { Err(RuleError::TooManyRules) } else { Ok(Self(rules)) }
+    }
+}
+
+impl Rules {
+    /// These rules and `more` after them.
+    ///
+    /// # Errors
+    /// [`RuleError::TooManyRules`] beyond [`MAX_RULES`].
+    pub fn and(mut self, more: impl IntoIterator<Item = Rule>) -> Result<Self, RuleError> {
+        self.0.extend(more);
+        Self::new(self.0)
     }
 }
 
@@ -132,6 +155,23 @@ mod tests {
             (8, Operation::ListTenants, None, Verdict::Refused),
         ] {
             assert_eq!(decide(&rules, uid, what, tenant), verdict, "{uid} {what} {tenant:?}");
+        }
+    }
+
+    #[test]
+    fn p6_an_event_feed_may_have_its_tenants_proven_and_nothing_else() {
+        let (feed, other): (FeedName, FeedName) = ("acme-aws".parse().unwrap(), "other".parse().unwrap());
+        let rule = Rule::reprove(feed.clone(), vec!["acme".parse().unwrap()]);
+        let everybody = [IdentityPattern::Loopback, IdentityPattern::AnyUnixPeer];
+        let everything = everybody.into_iter().map(|identity| Rule::everything("all", identity));
+        let rules = Rules::new(everything.collect()).unwrap().and([rule]).unwrap();
+        for what in Operation::ALL {
+            let decide = |feed: &FeedName, tenant: &str| {
+                let tenant = tenant.parse().unwrap();
+                rules.decide(&Identity::EventFeed(feed.clone()), *what, Some(&tenant)).is_allowed()
+            };
+            assert_eq!(decide(&feed, "acme"), *what == Operation::ReproveTenant, "{what}");
+            assert!(!decide(&feed, "globex") && !decide(&other, "acme"), "{what}");
         }
     }
 

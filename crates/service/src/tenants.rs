@@ -208,7 +208,7 @@ impl Service {
         result
     }
 
-    async fn reprove(&self, id: &TenantId) -> Result<Vec<(BindingName, LeaseView)>, ServiceError> {
+    pub(crate) async fn reprove(&self, id: &TenantId) -> Result<Vec<(BindingName, LeaseView)>, ServiceError> {
         let subjects = subjects(&*self.served_tenant(id).await?);
         let leases = &self.inner.leases;
         let proofs = subjects.iter().map(async |subject| match leases.reprove(subject).await {

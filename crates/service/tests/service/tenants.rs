@@ -3,7 +3,7 @@
 use leasehold_service::{ChangeOptions, Mode, Paging, ServiceError, TenantChange, etag};
 use leasehold_tenant::{CacheMode, LeaseTerms, RevocationBound};
 
-use crate::world::{World, root, seconds, tenant};
+use crate::world::{NOBODY, World, caller, root, seconds, tenant};
 
 fn renamed(name: &str) -> [TenantChange; 1] {
     [TenantChange::DisplayName(name.into())]
@@ -146,6 +146,29 @@ async fn reproving_tells_how_the_leases_stand_and_a_denial_is_no_error() {
     world.suspend("acme").await;
     let refused = world.service.reprove_tenant(&root(), &tenant("acme")).await.map(drop).unwrap_err();
     assert!(matches!(refused, ServiceError::TenantSuspended));
+}
+
+#[tokio::test]
+async fn p7_a_reprove_that_nobody_waits_for_is_decided_and_recorded_before_it_begins() {
+    let world = World::with_acme().await;
+    let (proofs, records) = (world.cloud.calls("assume"), world.audit.records().len());
+    let reproof = world.service.request_reprove(&root(), &tenant("acme")).await.unwrap();
+    assert_eq!((world.cloud.calls("assume"), world.audit.records().len()), (proofs, records + 1));
+    world.cloud.deny_trust(true);
+    let leases = reproof.prove().await.unwrap();
+    assert_eq!(leases[0].1.state, leasehold_lease::LeaseState::Denied);
+    assert_eq!((world.cloud.calls("assume"), world.audit.records().len()), (proofs + 1, records + 1));
+    for id in ["acme", "absent"] {
+        let refused = world.service.request_reprove(&caller(NOBODY), &tenant(id)).await.map(drop);
+        assert!(matches!(refused, Err(ServiceError::PermissionDenied)), "{id}");
+    }
+    let unknown = world.service.request_reprove(&root(), &tenant("absent")).await.map(drop);
+    assert!(matches!(unknown, Err(ServiceError::UnknownTenant(_))));
+    world.suspend("acme").await;
+    assert!(matches!(reproof.prove().await, Err(ServiceError::TenantSuspended)), "it is looked at anew");
+    world.audit.break_down();
+    let unrecorded = world.service.request_reprove(&root(), &tenant("acme")).await.map(drop);
+    assert!(unrecorded.is_err());
 }
 
 #[tokio::test]
