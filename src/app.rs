@@ -6,6 +6,7 @@ use std::sync::Arc;
 use leasehold_api::v1::key_service_server::KeyServiceServer;
 use leasehold_api::v1::tenant_service_server::TenantServiceServer;
 use leasehold_audit::{AuditError, JsonLines, JsonLinesSettings, Sink};
+use leasehold_authz::RuleError;
 use leasehold_clock::{SystemClock, TimeSource};
 use leasehold_lease::Leases;
 use leasehold_registry::MemoryRegistry;
@@ -17,10 +18,11 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
-use crate::config::{Audit, Config, Durability, Limits, Memory};
+use crate::config::{self, Audit, Config, Durability, Limits, Memory};
 use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
 use crate::listen::{self, ListenError, Listener};
 use crate::providers::{self, ProvidersError};
+use crate::reprove::{self, Feeds, ReproveError};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,12 @@ pub enum StartError {
     /// Nothing can be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The listener for event feeds cannot be set up.
+    #[error("the listener for event feeds cannot be set up")]
+    Reprove(#[from] ReproveError),
+    /// There are more rules than there may be.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// The descriptors of the API are malformed: a defect of the build.
     #[error("reflection cannot be set up")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -46,6 +54,7 @@ pub enum StartError {
 /// A server that was put together and listens, but serves nothing yet.
 pub struct App {
     listeners: Vec<Listener>,
+    feeds: Option<Feeds>,
     server: Server,
     leases: Leases,
     health: HealthReporter,
@@ -56,6 +65,7 @@ pub struct App {
 pub struct Running {
     endpoints: Vec<String>,
     addresses: Vec<SocketAddr>,
+    feed_endpoints: Vec<String>,
     server: Server,
     leases: Leases,
     health: HealthReporter,
@@ -90,10 +100,11 @@ impl App {
             arena: arena.clone(),
             settings,
         });
+        let rules = config.rules.and(config.reprove.iter().flat_map(config::Reprove::rules))?;
         let service = Service::build(leasehold_service::Parts {
             registry: Arc::new(MemoryRegistry::new()),
             leases: leases.clone(),
-            authorizer: Arc::new(config.rules),
+            authorizer: Arc::new(rules),
             audit,
             clock: Arc::clone(&clock),
             deployment: config.deployment,
@@ -107,30 +118,45 @@ impl App {
             room: Arc::new(Semaphore::new(config.limits.calls)),
             ending: ending.clone(),
         };
+        let tasks = TaskTracker::new();
+        let feeds = match config.reprove {
+            Some(reprove) => {
+                let (service, clock) = (service.clone(), Arc::clone(&clock));
+                let parts = reprove::Parts { service, clock, ending: ending.clone(), tasks: tasks.clone() };
+                Some(Feeds::bind(reprove, parts).await?)
+            }
+            None => None,
+        };
         let (routes, health) = routes(service, calls, arena).await?;
         let bounds = Bounds {
             connections: config.limits.connections,
             calls_per_connection: config.limits.calls_per_connection,
         };
-        let (connections, tasks) = (Connections::default(), TaskTracker::new());
-        let server = Server { routes, bounds, connections, clock, ending, tasks };
+        let server = Server { routes, bounds, connections: Connections::default(), clock, ending, tasks };
         let listeners = listen::bind(&config.listen).await?;
-        Ok(Self { listeners, server, leases, health, limits: config.limits })
+        Ok(Self { listeners, feeds, server, leases, health, limits: config.limits })
     }
 
     /// Begins to serve.
     #[must_use]
     pub fn run(self) -> Running {
-        let Self { listeners, server, leases, health, limits } = self;
+        let Self { listeners, feeds, server, leases, health, limits } = self;
         let endpoints: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         for endpoint in &endpoints {
             tracing::info!(%endpoint, "listening");
         }
+        let feed_endpoints = feeds.as_ref().map(Feeds::endpoints).unwrap_or_default();
+        for endpoint in &feed_endpoints {
+            tracing::info!(%endpoint, "listening for event feeds");
+        }
         // Ends with the leases, whose last handle goes with the server.
         tokio::spawn(server.connections.clone().follow(leases.events()));
         server.clone().serve(listeners);
-        Running { endpoints, addresses, server, leases, health, limits }
+        if let Some(feeds) = feeds {
+            feeds.serve();
+        }
+        Running { endpoints, addresses, feed_endpoints, server, leases, health, limits }
     }
 }
 
@@ -145,6 +171,12 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for event feeds: `https://203.0.113.7:8443`.
+    #[must_use]
+    pub fn feed_endpoints(&self) -> &[String] {
+        &self.feed_endpoints
     }
 
     /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, and wipes everything.

@@ -4,10 +4,10 @@
 //! table from errors to statuses, and the command line. Deliberately decides nothing about keys: that is
 //! `leasehold-service`, and below it `leasehold-lease`.
 //!
-//! Invariants: nothing is served except on loopback addresses and Unix sockets; every unary call ends within its deadline;
+//! Invariants: no key leaves except on loopback addresses and Unix sockets; every unary call ends within its deadline;
 //! connections, calls and messages have stated bounds; what a client reads of an error is decided in [`status`] alone.
 //!
-//! Reading order: [`config`], [`app`], `providers`, `listen`, `authn`, [`grpc`], [`status`], `shutdown`, [`cli`].
+//! Reading order: [`config`], [`app`], `providers`, `listen`, `authn`, [`grpc`], [`status`], [`reprove`], `shutdown`, [`cli`].
 
 pub mod app;
 mod authn;
@@ -16,6 +16,7 @@ pub mod config;
 pub mod grpc;
 mod listen;
 mod providers;
+pub mod reprove;
 pub mod shutdown;
 pub mod status;
 pub mod telemetry;

@@ -6,6 +6,7 @@
 
 mod bound;
 mod load;
+mod reprove;
 mod span;
 
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
 pub use load::{ConfigError, load};
+pub use reprove::{
+    Credential, Holder, Reprove, ReproveCaller, ReproveConfigError, ReproveLimits, TlsFiles, TokenTerms,
+};
 pub use span::Span;
 
 /// The port that Leasehold uses unless told otherwise.
@@ -59,6 +63,8 @@ pub struct Config {
     /// every denial is a tenant's. At most one per cloud; of two the later one counts.
     #[serde(default)]
     pub sentinels: Vec<Sentinel>,
+    /// A listener on which feeds of the clouds' events may have tenants proven now, and do nothing else. Default: none.
+    pub reprove: Option<Reprove>,
 }
 
 /// A sentinel: a role (or the like) of the operator's own that nobody else ever takes us out of. When becoming it is

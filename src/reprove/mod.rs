@@ -1,0 +1,34 @@
+//! Proofs by event: `POST /v1/tenants/{tenant}:reprove` over HTTP, for the feeds of the clouds' audit logs.
+//!
+//! A tenant's edit leaves an event in their own cloud, and a feed of such events (EventBridge, Event Grid, Pub/Sub) asks
+//! here for a proof that begins now: revocation then takes seconds instead of half the bound. Set-up, delays and limits
+//! are in `docs/reprove.md`.
+//!
+//! Deliberately believes nothing that an event says. Which tenant is meant comes from the URL, whether its cloud still lets
+//! us in comes from the proof, and the worst that a forged event can do is to have us look.
+//!
+//! Invariants: nobody without a credential makes us do more than answer; a feed may have its own tenants proven and do
+//! nothing else; a request is decided and recorded before its proof begins, and answered without waiting for it; connections,
+//! requests, bodies, rates and proofs are bounded apart from the key listener's.
+//!
+//! Reading order: [`Feeds`] (the listener), `places`, `handler` (a request's way), `callers` with `secret`, `token` and
+//! `jwks`, `rate`, `proofs`, `handshake`, `problem`, and `watched` (files that change) with `tls`.
+
+mod callers;
+mod feeds;
+mod handler;
+mod handshake;
+mod jwks;
+mod places;
+mod problem;
+mod proofs;
+mod rate;
+mod secret;
+mod tls;
+mod token;
+mod watched;
+
+pub use feeds::ReproveError;
+pub(crate) use feeds::{Feeds, Parts};
+pub use secret::SecretError;
+pub use tls::TlsError;
