@@ -1,0 +1,212 @@
+//! Azure as a [`KeyProvider`].
+
+use std::fmt;
+
+use async_trait::async_trait;
+use leasehold_envelope::{KeyId, KeyVersion};
+use leasehold_ids::ProviderKind;
+use leasehold_provider::{
+    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, KitRequest, OnboardingKit,
+    OwnIdentity, ProviderError, Session, WrapContext,
+};
+use leasehold_secret::{Arena, KeyLength, PlaintextKey};
+use leasehold_tenant::Binding;
+
+use crate::assume::{self, VaultSession};
+use crate::base::Application;
+use crate::clients::Clients;
+use crate::cloud::Cloud;
+use crate::config::{AzureConfig, AzureConfigError};
+use crate::endpoint::Targets;
+use crate::ids::DirectoryId;
+use crate::key::SessionKey;
+use crate::settings::{Plan, key_in, misconfigured};
+
+/// What envelopes and bindings call this provider. Never to change: it is part of every envelope.
+const KIND: &str = "azure";
+/// The same for the platform's own keys.
+const OPERATOR_KIND: &str = "operator";
+
+/// Entra ID and Key Vault, on the real SDKs. Put it behind [`leasehold_provider::Guarded`]: by itself it waits for ever and
+/// repeats nothing.
+pub struct AzureProvider {
+    kind: ProviderKind,
+    cloud: Cloud,
+    home: DirectoryId,
+    clients: Clients,
+    application: Application,
+    keys: Keys,
+    arena: Arena,
+}
+
+/// Whose keys these are.
+#[derive(Debug)]
+enum Keys {
+    /// Tenants', in their own directories.
+    Tenants,
+    /// The platform's own, these and no others.
+    Operator(Vec<KeyId>),
+}
+
+impl AzureProvider {
+    /// A provider for tenants' keys. Asks nothing of Azure.
+    ///
+    /// # Errors
+    /// [`AzureConfigError`] with what to change.
+    pub async fn build(config: AzureConfig, arena: Arena) -> Result<Self, AzureConfigError> {
+        Self::with_keys(config, KIND, Keys::Tenants, arena).await
+    }
+
+    /// A provider of kind `operator` for tenants who bring no key: bindings name one of `keys`, which our application uses
+    /// in its own directory, and have no settings. Such a tenant cannot revoke.
+    ///
+    /// # Errors
+    /// [`AzureConfigError`] with what to change.
+    pub async fn build_operator(
+        config: AzureConfig,
+        keys: Vec<KeyId>,
+        arena: Arena,
+    ) -> Result<Self, AzureConfigError> {
+        for key in &keys {
+            key_in(key, config.cloud)
+                .map_err(|why| AzureConfigError::BadOperatorKey { key: key.to_string(), why })?;
+        }
+        Self::with_keys(config, OPERATOR_KIND, Keys::Operator(keys), arena).await
+    }
+
+    async fn with_keys(
+        config: AzureConfig,
+        kind: &str,
+        keys: Keys,
+        arena: Arena,
+    ) -> Result<Self, AzureConfigError> {
+        let targets = Targets::of(&config)?;
+        let AzureConfig { client_id, directory_id: home, identity, cloud, extra_root_cas, .. } = config;
+        let clients = Clients::build(cloud, targets, &extra_root_cas).await?;
+        let application = Application::build(client_id, identity, cloud, clients.clone()).await?;
+        let kind = kind.parse().expect("the name is one lower-case word");
+        Ok(Self { kind, cloud, home, clients, application, keys, arena })
+    }
+
+    fn plan(&self, binding: &Binding) -> Result<Plan, ProviderError> {
+        match &self.keys {
+            Keys::Tenants => Plan::of(binding, self.cloud),
+            Keys::Operator(keys) => Plan::of_operator(binding, self.cloud, keys, &self.home),
+        }
+    }
+
+    fn key<'a>(&'a self, session: &'a Session) -> Result<SessionKey<'a>, ProviderError> {
+        let session = held(session)?;
+        Ok(SessionKey {
+            client: &session.client,
+            key: &session.key,
+            store: session.store,
+            challenge: session.challenge.as_deref(),
+            arena: &self.arena,
+        })
+    }
+}
+
+fn held(session: &Session) -> Result<&VaultSession, ProviderError> {
+    session
+        .credentials()
+        .ok_or_else(|| ProviderError::new(Fault::Misconfigured, "the session is not one of Azure"))
+}
+
+#[async_trait]
+impl KeyProvider for AzureProvider {
+    fn kind(&self) -> &ProviderKind {
+        &self.kind
+    }
+
+    fn check(&self, binding: &Binding) -> Result<(), ProviderError> {
+        self.plan(binding).map(|_| ())
+    }
+
+    async fn own_identity(&self) -> Result<OwnIdentity, ProviderError> {
+        assume::own_identity(&self.application, self.cloud, &self.home).await
+    }
+
+    async fn assume(&self, binding: &Binding) -> Result<Answer<Session>, ProviderError> {
+        assume::assume(&self.application, &self.clients, self.cloud, &self.plan(binding)?).await
+    }
+
+    async fn check_deputy(&self, binding: &Binding, session: &Session) -> Result<(), ProviderError> {
+        let plan = self.plan(binding)?;
+        let Some(challenge) = plan.challenge.as_deref() else { return Ok(()) };
+        if plan.directory == self.home {
+            return Err(misconfigured(
+                "directory_id is the directory that Leasehold runs in: use a vault in the tenant's own directory",
+            ));
+        }
+        let held = &held(session)?.held;
+        let client = assume::client(&self.clients, self.cloud, &plan.key, plan.store, held)?;
+        let key = SessionKey {
+            client: &client,
+            key: &plan.key,
+            store: plan.store,
+            challenge: Some(challenge),
+            arena: &self.arena,
+        };
+        key.check_challenge(challenge).await
+    }
+
+    async fn generate(
+        &self,
+        session: &Session,
+        length: KeyLength,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Generated>, ProviderError> {
+        self.key(session)?.generate(length, version, context).await
+    }
+
+    async fn generate_without_plaintext(
+        &self,
+        session: &Session,
+        length: KeyLength,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Ciphertext>, ProviderError> {
+        let Answer { value, request_id } = self.key(session)?.generate(length, version, context).await?;
+        Ok(Answer { value: value.ciphertext, request_id })
+    }
+
+    async fn wrap(
+        &self,
+        session: &Session,
+        key: &PlaintextKey,
+        version: &KeyVersion,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<Ciphertext>, ProviderError> {
+        self.key(session)?.wrap(key, version, context).await
+    }
+
+    async fn unwrap(
+        &self,
+        session: &Session,
+        ciphertext: &Ciphertext,
+        context: WrapContext<'_>,
+    ) -> Result<Answer<PlaintextKey>, ProviderError> {
+        self.key(session)?.unwrap(ciphertext, context).await
+    }
+
+    async fn describe(&self, session: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
+        self.key(session)?.describe().await
+    }
+
+    fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
+        let _ = self.plan(request.binding)?;
+        Ok(OnboardingKit::default())
+    }
+}
+
+impl fmt::Debug for AzureProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzureProvider")
+            .field("kind", &self.kind)
+            .field("client_id", &self.application.client_id)
+            .field("cloud", &self.cloud)
+            .finish_non_exhaustive()
+    }
+}
