@@ -1,15 +1,17 @@
 //! `leasehold binding`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use leasehold_client::TenantId;
 use leasehold_client::api::convert::tenant_name;
 use leasehold_client::api::v1;
+use leasehold_client::api::v1::ErrorReason;
+use leasehold_client::{BindingName, ClientError, TenantId};
 use serde_json::json;
 
 use super::args::{BindingArg, ChangeArgs, ClientArgs, Pair, context};
 use super::cloud::CloudArgs;
 use super::kit::Kit;
-use super::{Failure, Output, json, kit};
+use super::verify::Verify;
+use super::{Failure, Output, json, kit, verify};
 
 /// What can be done with bindings. A binding is written TENANT/BINDING.
 #[derive(Debug, Subcommand)]
@@ -33,6 +35,9 @@ pub enum BindingCommand {
     /// Show what the tenant must paste into their cloud, how they revoke, and what it costs them.
     #[command(after_help = "Example:\n  leasehold binding kit acme/main --format shell")]
     Kit(Kit),
+    /// Try a binding step by step in the tenant's cloud, and say what is wrong with it and how to mend it. Changes nothing.
+    #[command(after_help = verify::AFTER_HELP)]
+    Verify(Verify),
     /// Verify a PENDING binding in the tenant's cloud and make it the one that wraps.
     #[command(after_help = "Example:\n  leasehold binding activate acme/main")]
     Activate(Change),
@@ -102,6 +107,7 @@ pub(super) async fn run(command: BindingCommand, output: Output) -> Result<(), F
         }
         BindingCommand::List { tenant, client } => list(&client, &tenant, output).await,
         BindingCommand::Kit(kit) => kit::run(kit, output).await,
+        BindingCommand::Verify(verify) => verify::run(verify, output).await,
         BindingCommand::Activate(change) => activate(change, output).await,
         BindingCommand::Retire(Change { binding, change: ChangeArgs { etag, validate_only }, client }) => {
             let request = v1::RetireBindingRequest { name: binding.0.to_string(), etag, validate_only };
@@ -133,7 +139,8 @@ async fn create(create: Create, output: Output) -> Result<(), Failure> {
     let call = |mut t: Api, q| async move { t.create_binding(q).await };
     show(output, create.client.client()?.tenants(request, call).await?.binding)?;
     output.note(&format!(
-        "next: `leasehold binding kit {0}` says what to paste; then `leasehold binding activate {0}`",
+        "next: `leasehold binding kit {0}` says what to paste; `leasehold binding verify {0}` whether it works; then \
+         `leasehold binding activate {0}`",
         format_args!("{}/{}", name.tenant(), name.binding())
     ));
     Ok(())
@@ -156,7 +163,7 @@ async fn activate(change: Change, output: Output) -> Result<(), Failure> {
     let Change { binding, change: ChangeArgs { etag, validate_only }, client } = change;
     let request = v1::ActivateBindingRequest { name: binding.0.to_string(), etag, validate_only };
     let call = |mut t: Api, q| async move { t.activate_binding(q).await };
-    let answer = client.client()?.tenants(request, call).await?;
+    let answer = client.client()?.tenants(request, call).await.map_err(|error| hinted(error, &binding.0))?;
     let binding = json::binding(&answer.binding.unwrap_or_default());
     let mut value = binding.clone();
     let warnings = answer.warnings.iter();
@@ -166,6 +173,32 @@ async fn activate(change: Change, output: Output) -> Result<(), Failure> {
         let warned = warnings.map(|w| format!("\nwarning: {} ({})", w.text, w.reason));
         json::text(&binding) + &warned.collect::<String>()
     })
+}
+
+/// Points to the command that says more, if it would.
+fn hinted(error: ClientError, name: &BindingName) -> Failure {
+    use ErrorReason as R;
+    let reason = match &error {
+        ClientError::Refused(refusal) => refusal.reason(),
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    match reason {
+        Some(
+            R::BindingDenied
+            | R::KeyUnusable
+            | R::RequestDenied
+            | R::BindingMisconfigured
+            | R::CloudRejected
+            | R::CloudUnavailable
+            | R::OwnIdentity,
+        ) => failure.with_hint(format!(
+            "`leasehold binding verify {}/{}` says at which step, why, and how to mend it",
+            name.tenant(),
+            name.binding()
+        )),
+        _ => failure,
+    }
 }
 
 fn show(output: Output, binding: Option<v1::Binding>) -> Result<(), Failure> {

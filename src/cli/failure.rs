@@ -13,6 +13,7 @@ pub struct Failure {
     kind: Kind,
     message: String,
     details: Value,
+    hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +22,33 @@ enum Kind {
     Usage,
     Denied,
     Unavailable,
+    NotWorking,
 }
 
 impl Failure {
     /// Something failed; `message` says what.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Failed, message: message.into(), details: Value::Null }
+        Self { kind: Kind::Failed, message: message.into(), details: Value::Null, hint: None }
     }
 
     /// The command was used wrongly; `message` says how to use it.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { kind: Kind::Usage, ..Self::new(message) }
+    }
+
+    /// Nobody can tell at present; `message` says why.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Unavailable, ..Self::new(message) }
+    }
+
+    /// A binding was tried and does not work; `message` says which.
+    pub(crate) fn not_working(message: impl Into<String>) -> Self {
+        Self { kind: Kind::NotWorking, ..Self::new(message) }
+    }
+
+    /// The same with what to try next.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// An error with all its sources.
@@ -40,7 +57,7 @@ impl Failure {
         Self::new(sources.fold(error.to_string(), |text, source| format!("{text}: {source}")))
     }
 
-    /// The exit code of the process: 1 failed, 2 usage, 3 denied, 4 unavailable.
+    /// The exit code of the process: 1 failed, 2 usage, 3 denied, 4 unavailable, 5 a binding that was tried does not work.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.kind {
@@ -48,18 +65,25 @@ impl Failure {
             Kind::Usage => 2,
             Kind::Denied => 3,
             Kind::Unavailable => 4,
+            Kind::NotWorking => 5,
         }
     }
 
     /// The failure for programs.
     pub(crate) fn to_json(&self) -> Value {
-        json!({ "error": { "message": self.message, "exit_code": self.exit_code(), "details": self.details } })
+        let exit_code = self.exit_code();
+        let (message, details, hint) = (&self.message, &self.details, &self.hint);
+        json!({ "error": { "message": message, "exit_code": exit_code, "details": details, "hint": hint } })
     }
 }
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -99,7 +123,7 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Refused(refusal) => {
-                Self { kind: kind(refusal), message: explained(refusal), details: details(refusal) }
+                Self { kind: kind(refusal), details: details(refusal), ..Self::new(explained(refusal)) }
             }
             ClientError::LeaseOver => Self { kind: Kind::Unavailable, ..Self::from_error(&error) },
             _ => Self::from_error(&error),

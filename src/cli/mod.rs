@@ -10,6 +10,7 @@ mod kit;
 mod leases;
 mod output;
 mod tenant;
+mod verify;
 
 #[cfg(feature = "simulator")]
 mod cloudsim;
@@ -35,7 +36,8 @@ Exit codes:
   1  failed
   2  wrong usage
   3  denied: the tenant's cloud said no, or the caller is not allowed
-  4  unavailable: an outage, a limit or a deadline; the same command may succeed later";
+  4  unavailable: an outage, a limit or a deadline; the same command may succeed later
+  5  the binding does not work: `binding verify` tried it, and its report says why";
 
 /// Wraps and unwraps tenants' data keys with the tenants' own KMS keys, under leases that the tenants can end.
 #[derive(Debug, Parser)]

@@ -48,6 +48,11 @@ impl Output {
         io::stdout().is_terminal()
     }
 
+    /// Whether it may be coloured: a person reads it, and did not ask for no colours (<https://no-color.org>).
+    pub(crate) fn is_colourful(self) -> bool {
+        self.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    }
+
     /// Says why the command failed, and gives the exit code.
     #[must_use]
     pub fn fail(self, failure: &Failure) -> ExitCode {

@@ -19,6 +19,8 @@ fn every_example_of_the_help_parses() {
         if let Some(help) = command.get_after_help().map(ToString::to_string)
             && let Some(example) = help.strip_prefix("Example:\n")
         {
+            // What else the help says follows after an empty line.
+            let example = example.split("\n\n").next().unwrap();
             let line = example.replace("\\\n", " ").replace("'Acme Inc.'", "Acme");
             let words = line.split(['|', '>']).find(|part| part.trim().starts_with("leasehold")).unwrap();
             let words = words.trim().strip_prefix("leasehold").unwrap();
