@@ -20,5 +20,6 @@ mod revocation;
 mod robustness;
 mod sentinel;
 mod served;
+mod verify;
 mod watcher;
 mod world;
