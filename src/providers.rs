@@ -1,26 +1,75 @@
-//! The one list of clouds.
+//! The one list of clouds: their sections in the configuration, and what is made of each.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_clock::TimeSource;
-use leasehold_envelope::{EncryptionContext, Hierarchy};
+use leasehold_envelope::{EncryptionContext, Hierarchy, KeyId};
 use leasehold_ids::{BindingName, DeploymentId, IdError, ProviderKind};
 use leasehold_lease::Providers;
 use leasehold_provider::{Guarded, KeyProvider, Limits};
-use leasehold_provider_aws::{AwsConfigError, AwsProvider};
+use leasehold_provider_aws::{AwsConfig, AwsProvider};
+use leasehold_provider_azure::{AzureConfig, AzureProvider};
 use leasehold_secret::Arena;
 use leasehold_tenant::{Binding, ExternalId, NewBinding, RESERVED_PREFIX};
+use serde::Deserialize;
 
 use crate::config;
 
-/// A cloud's settings cannot work.
+/// The clouds, as sections of `[providers]`. One that is absent is not enabled.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clouds {
+    /// AWS: see [`AwsConfig`].
+    pub aws: Option<AwsConfig>,
+    /// Azure: see [`AzureConfig`].
+    pub azure: Option<AzureConfig>,
+    /// Keys of the platform's own, for tenants that bring none.
+    pub operator: Option<Operator>,
+}
+
+/// Keys of the platform's own, for tenants that bring none. Such a tenant cannot revoke.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Which cloud they are in. That cloud's own section says how it is reached, and must be there. Required.
+    pub cloud: OperatorCloud,
+    /// The keys that bindings may name, as the cloud names them. At least one. Required.
+    pub keys: Vec<KeyId>,
+}
+
+/// Where the platform's own keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorCloud {
+    /// In Azure, reached as `[providers.azure]` says.
+    Azure,
+}
+
+/// The clouds that there are to be cannot work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvidersError {
-    /// AWS's.
-    #[error("the settings of providers.aws cannot work")]
-    Aws(#[source] AwsConfigError),
+    /// A cloud's settings cannot work.
+    #[error("the settings of providers.{section} cannot work")]
+    Settings {
+        /// Whose.
+        section: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The platform's own keys are in a cloud without settings.
+    #[error(
+        "providers.operator is reached as providers.{section} says, and there is no such section: add it"
+    )]
+    OperatorElsewhere {
+        /// What is missing.
+        section: &'static str,
+    },
+    /// The platform has no keys of its own after all.
+    #[error("providers.operator.keys is empty: name the keys, or leave the section out")]
+    OperatorWithoutKeys,
     /// A sentinel's settings cannot work.
     #[error("the sentinel for {provider} cannot work")]
     Sentinel {
@@ -31,26 +80,65 @@ pub enum ProvidersError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No cloud is configured, so no binding could ever work.
-    #[error("no cloud is enabled: configure providers.aws")]
+    #[error("no cloud is enabled: configure providers.aws or providers.azure")]
     None,
 }
 
 /// The clouds that are configured, each with the same deadlines, retries and budgets around it.
 pub(crate) async fn build(
-    config: config::Providers,
+    clouds: Clouds,
     arena: &Arena,
     clock: &Arc<dyn TimeSource>,
 ) -> Result<Providers, ProvidersError> {
-    let mut clouds: Vec<Arc<dyn KeyProvider>> = Vec::new();
-    if let Some(aws) = config.aws {
-        clouds.push(Arc::new(AwsProvider::build(aws, arena.clone()).await.map_err(ProvidersError::Aws)?));
+    let mut built = Vec::new();
+    if let Some(own) = &clouds.operator {
+        built.push(operator(own, &clouds, arena).await?);
     }
-    if clouds.is_empty() {
+    if let Some(aws) = clouds.aws {
+        built.push(cloud("aws", AwsProvider::build(aws, arena.clone()).await)?);
+    }
+    if let Some(azure) = clouds.azure {
+        built.push(cloud("azure", AzureProvider::build(azure, arena.clone()).await)?);
+    }
+    if built.is_empty() {
         return Err(ProvidersError::None);
     }
     let guarded =
         |cloud| Arc::new(Guarded::new(cloud, Arc::clone(clock), Limits::default())) as Arc<dyn KeyProvider>;
-    Ok(Providers::new(clouds.into_iter().map(guarded)))
+    Ok(Providers::new(built.into_iter().map(guarded)))
+}
+
+/// The platform's own keys, as their cloud's provider uses them.
+async fn operator(
+    own: &Operator,
+    clouds: &Clouds,
+    arena: &Arena,
+) -> Result<Arc<dyn KeyProvider>, ProvidersError> {
+    if own.keys.is_empty() {
+        return Err(ProvidersError::OperatorWithoutKeys);
+    }
+    let (keys, arena) = (own.keys.clone(), arena.clone());
+    match own.cloud {
+        OperatorCloud::Azure => {
+            let config = settings("azure", clouds.azure.as_ref())?;
+            cloud("operator", AzureProvider::build_operator(config, keys, arena).await)
+        }
+    }
+}
+
+fn settings<T: Clone>(section: &'static str, settings: Option<&T>) -> Result<T, ProvidersError> {
+    settings.cloned().ok_or(ProvidersError::OperatorElsewhere { section })
+}
+
+fn cloud<P, E>(section: &'static str, built: Result<P, E>) -> Result<Arc<dyn KeyProvider>, ProvidersError>
+where
+    P: KeyProvider,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match built {
+        Ok(provider) => Ok(Arc::new(provider)),
+        Err(error) => Err(ProvidersError::Settings { section, source: Box::new(error) }),
+    }
 }
 
 /// `providers` with the operator's sentinels.
@@ -88,4 +176,52 @@ fn binding(
     };
     let external_id = ExternalId::derive(deployment, &name);
     Ok(Binding::pending(name, new, external_id, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_clock::ManualClock;
+    use leasehold_secret::{ArenaConfig, OnUnlockable};
+
+    use super::*;
+
+    const KEY: &str = "https://platform.vault.azure.net/keys/own";
+    const AZURE: &str = "[azure]\nclient_id = 'aaaabbbb-0000-cccc-1111-dddd2222eeee'\n\
+                         directory_id = '11112222-bbbb-3333-cccc-4444dddd5555'\n";
+
+    /// The kinds that these sections enable.
+    async fn kinds(sections: &str) -> Result<Vec<String>, ProvidersError> {
+        let clouds = toml::from_str(sections).unwrap();
+        let on_unlockable = OnUnlockable::DangerUseOrdinaryMemory;
+        let arena = Arena::new(ArenaConfig { bytes: ArenaConfig::MIN_BYTES, on_unlockable }).unwrap();
+        let clock: Arc<dyn TimeSource> = Arc::new(ManualClock::new());
+        let providers = build(clouds, &arena, &clock).await?;
+        Ok(providers.kinds().into_iter().map(ToString::to_string).collect())
+    }
+
+    fn own(keys: &str) -> String {
+        format!("[operator]\ncloud = 'azure'\nkeys = [{keys}]\n")
+    }
+
+    #[tokio::test]
+    async fn each_section_enables_its_cloud_and_the_operators_keys_are_a_kind_of_their_own() {
+        let aws = "[aws]\nregion = 'eu-central-1'\n";
+        assert_eq!(kinds(aws).await.unwrap(), ["aws"]);
+        let all = format!("{aws}{AZURE}{}", own(&format!("'{KEY}'")));
+        assert_eq!(kinds(&all).await.unwrap(), ["aws", "azure", "operator"]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_work_is_refused_with_what_to_change() {
+        for (sections, says) in [
+            (String::new(), "no cloud is enabled"),
+            (own(&format!("'{KEY}'")), "providers.azure"),
+            (own(""), "keys is empty"),
+            (format!("{AZURE}{}", own("'no-url'")), "providers.operator"),
+        ] {
+            let error = kinds(&sections).await.unwrap_err().to_string();
+            assert!(error.contains(says), "{sections}: {error}");
+        }
+        assert!(toml::from_str::<Clouds>("[operator]\ncloud = 'mars'\nkeys = []").is_err());
+    }
 }

@@ -16,10 +16,10 @@ use std::time::Duration;
 use leasehold_authz::{IdentityPattern, Rule, Rules};
 use leasehold_envelope::KeyId;
 use leasehold_ids::{DeploymentId, ProviderKind};
-use leasehold_provider_aws::AwsConfig;
 use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
+pub use crate::providers::{Clouds, Operator, OperatorCloud};
 pub use load::{ConfigError, load};
 pub use reprove::{
     Credential, Holder, Reprove, ReproveCaller, ReproveConfigError, ReproveLimits, TlsFiles, TokenTerms,
@@ -58,7 +58,7 @@ pub struct Config {
     pub log: Log,
     /// The clouds.
     #[serde(default)]
-    pub providers: Providers,
+    pub providers: Clouds,
     /// Bindings of the operator's own that tell a tenant's denial from a failure of our own identity. Default: none, and
     /// every denial is a tenant's. At most one per cloud; of two the later one counts.
     #[serde(default)]
@@ -73,7 +73,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sentinel {
-    /// Which cloud: `aws`.
+    /// Which cloud: `aws`, `azure` or `gcp`.
     pub provider: ProviderKind,
     /// A key of the operator's own. It is never used, only named.
     pub key: KeyId,
@@ -221,14 +221,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-/// The clouds. One that is absent is not enabled.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Providers {
-    /// AWS: see [`AwsConfig`].
-    pub aws: Option<AwsConfig>,
 }
 
 /// Only this machine can connect at all; who of it may is up to the socket's permissions, or nobody's on loopback.
