@@ -19,7 +19,7 @@ use leasehold_ids::{DeploymentId, ProviderKind};
 use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
-pub use crate::providers::{Clouds, Operator, OperatorCloud};
+pub use crate::providers::{Clouds as Providers, Operator, OperatorCloud};
 pub use load::{ConfigError, load};
 pub use reprove::{
     Credential, Holder, Reprove, ReproveCaller, ReproveConfigError, ReproveLimits, TlsFiles, TokenTerms,
@@ -58,7 +58,7 @@ pub struct Config {
     pub log: Log,
     /// The clouds.
     #[serde(default)]
-    pub providers: Clouds,
+    pub providers: Providers,
     /// Bindings of the operator's own that tell a tenant's denial from a failure of our own identity. Default: none, and
     /// every denial is a tenant's. At most one per cloud; of two the later one counts.
     #[serde(default)]
