@@ -1,0 +1,106 @@
+//! The kit as commands of gcloud.
+//!
+//! Everything written into a command is a name that `crate::name` parsed, or our own; neither has a character that means
+//! anything to a shell, nor a line that would end a quoted document early.
+
+use std::fmt::Write;
+
+use crate::name::{KeyName, ServiceAccount};
+use crate::policy::{Documents, Grant, Role};
+use crate::state::LABEL;
+
+/// Sets everything up, in an order in which nothing names what is not there yet.
+pub(crate) fn set_up(documents: &Documents<'_>) -> String {
+    let mut out = String::new();
+    for role in documents.roles() {
+        let _ = writeln!(
+            out,
+            "# If the role exists: the same with \"update\" in place of \"create\".\n{}\n",
+            create_role(role)
+        );
+    }
+    for (account, grant) in &documents.accounts {
+        let name = account.email().split('@').next().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "# If the service account does not exist: gcloud iam service-accounts create {name} --project={}\n{}\n",
+            account.project(),
+            grant_account(account, grant)
+        );
+    }
+    let key = &documents.plan.key;
+    let _ = writeln!(out, "{}\n{}", grant_key(key, &documents.key), label(key, documents.challenge));
+    out
+}
+
+/// Writes the role's definition to a file and creates it from there.
+fn create_role(role: &Role) -> String {
+    let file = format!("{}.json", role.id);
+    format!(
+        "cat > {file} <<'EOF'\n{:#}\nEOF\ngcloud iam roles create {} --project={} --file={file}",
+        role.definition(),
+        role.id,
+        role.project
+    )
+}
+
+/// Gives `grant` on a service account.
+pub(crate) fn grant_account(account: &ServiceAccount, grant: &Grant) -> String {
+    change_account("add", account, grant)
+}
+
+/// Takes it away.
+pub(crate) fn revoke_account(account: &ServiceAccount, grant: &Grant) -> String {
+    change_account("remove", account, grant)
+}
+
+fn change_account(verb: &str, account: &ServiceAccount, grant: &Grant) -> String {
+    format!(
+        "gcloud iam service-accounts {verb}-iam-policy-binding {account} --project={} --role={} --member='{}' \
+         --condition=None",
+        account.project(),
+        grant.role.name(),
+        grant.member
+    )
+}
+
+/// Gives `grant` on the key.
+pub(crate) fn grant_key(key: &KeyName, grant: &Grant) -> String {
+    change_key("add", key, grant)
+}
+
+/// Takes it away.
+pub(crate) fn revoke_key(key: &KeyName, grant: &Grant) -> String {
+    change_key("remove", key, grant)
+}
+
+fn change_key(verb: &str, key: &KeyName, grant: &Grant) -> String {
+    format!(
+        "gcloud kms keys {verb}-iam-policy-binding {} {} --role={} --member='{}' --condition=None",
+        key.key(),
+        place_of(key),
+        grant.role.name(),
+        grant.member
+    )
+}
+
+/// Puts our challenge on the key.
+pub(crate) fn label(key: &KeyName, challenge: &str) -> String {
+    format!("gcloud kms keys update {} {} --update-labels={LABEL}={challenge}", key.key(), place_of(key))
+}
+
+/// Does `verb` with every version of the key that is in `state`.
+pub(crate) fn each_version(key: &KeyName, state: &str, verb: &str) -> String {
+    let place = place_of(key);
+    format!(
+        "# {key}\nfor version in $(gcloud kms keys versions list --key={} {place} --filter=state={state} \
+         --format='value(name.basename())'); do\n  gcloud kms keys versions {verb} \"$version\" --key={} {place}\ndone",
+        key.key(),
+        key.key(),
+    )
+}
+
+/// The options that say where a key is.
+pub(crate) fn place_of(key: &KeyName) -> String {
+    format!("--keyring={} --location={} --project={}", key.ring(), key.location(), key.project())
+}
