@@ -26,6 +26,10 @@ pub(super) fn routes() -> Router<Control> {
         .route("/world", get(world))
         .route("/scenario", post(scenario))
         .route("/accounts/{account}", put(put_account).delete(delete_account))
+        .route(
+            "/accounts/{account}/service-control-policy",
+            put(set_service_control_policy).delete(remove_service_control_policy),
+        )
         .route("/accounts/{account}/users/{user}", put(put_user).delete(delete_user))
         .route("/accounts/{account}/oidc-providers", put(put_oidc_provider))
         .route("/access-keys/{id}/active", put(set_access_key_active))
@@ -75,6 +79,18 @@ async fn put_account(State(control): State<Control>, Path(account): Path<String>
 
 async fn delete_account(State(control): State<Control>, Path(account): Path<String>) -> Reply {
     done(control.aws().delete_account(&name(&account)?))
+}
+
+async fn set_service_control_policy(
+    State(control): State<Control>,
+    Path(account): Path<String>,
+    bytes: Bytes,
+) -> Reply {
+    done(control.aws().set_service_control_policy(&name(&account)?, Some(body(&bytes)?)))
+}
+
+async fn remove_service_control_policy(State(control): State<Control>, Path(account): Path<String>) -> Reply {
+    done(control.aws().set_service_control_policy(&name(&account)?, None))
 }
 
 async fn put_user(

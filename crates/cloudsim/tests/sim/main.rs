@@ -11,6 +11,7 @@ mod faults;
 mod kms;
 mod kms_owner;
 mod kms_policy;
+mod refusals;
 mod sts;
 mod sts_session;
 mod trail;

@@ -22,6 +22,7 @@ pub(crate) struct Caller {
     pub(crate) user_id: String,
     pub(crate) identity: Arc<Vec<PolicyDocument>>,
     pub(crate) boundary: Option<Arc<PolicyDocument>>,
+    pub(crate) service_control: Option<Arc<PolicyDocument>>,
     pub(crate) session: Option<Arc<Session>>,
     /// Tags of the user or role, overridden by those of the session.
     pub(crate) tags: BTreeMap<String, String>,
@@ -42,6 +43,7 @@ impl Caller {
         match holder {
             Holder::User { account, name } => {
                 let user = state.accounts.get(&account)?.users.get(&name)?;
+                let service_control = state.service_control(&account, now);
                 Some(Caller {
                     principal: Principal::User { account: account.to_string(), name },
                     account,
@@ -49,6 +51,7 @@ impl Caller {
                     user_id: user.user_id.clone(),
                     identity: user.policies.at(now),
                     boundary: user.boundary.at(now).clone(),
+                    service_control,
                     session: None,
                     tags: user.tags.clone(),
                     now,
@@ -57,6 +60,7 @@ impl Caller {
             }
             Holder::Session(session) => {
                 let role = state.role(&session.role).filter(|role| role.role_id == session.role_id)?;
+                let service_control = state.service_control(&session.role.account, now);
                 let mut tags = role.tags.clone();
                 tags.extend(session.tags.clone());
                 Some(Caller {
@@ -66,6 +70,7 @@ impl Caller {
                     user_id: session.user_id(),
                     identity: role.policies.at(now),
                     boundary: role.boundary.at(now).clone(),
+                    service_control,
                     session: Some(session),
                     tags,
                     now,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::authorize::dry_run_success;
 use super::describe::{check_policy_name, default_policy, metadata, seconds, unknown_value};
 use super::{KmsCall, parameters};
 use crate::aws::arn::KeyArn;
@@ -126,6 +127,17 @@ impl KmsCall<'_> {
         key.deletion_at = None;
         key.state.set(KeyState::Disabled, time.now, time.effective);
         Ok(json!({"KeyId": key.arn.to_string()}))
+    }
+
+    /// As a dry run alone: whether the caller may. Grants are not simulated.
+    pub(super) fn create_grant(&mut self, state: &State) -> Result<Value, AwsError> {
+        let named = parameters::text(self.input, "KeyId")?;
+        parameters::text(self.input, "GranteePrincipal")?;
+        self.authorized(state, named, "kms:CreateGrant", None)?;
+        if parameters::dry_run(self.input) {
+            return Err(dry_run_success());
+        }
+        Err(AwsError::new("UnsupportedOperationException", "grants are not simulated"))
     }
 
     pub(super) fn create_alias(&mut self, state: &mut State) -> Result<Value, AwsError> {

@@ -96,6 +96,7 @@ impl KmsCall<'_> {
     fn policies<'p>(&'p self, resource: Option<&'p PolicyDocument>) -> Policies<'p> {
         Policies {
             identity: &self.caller.identity,
+            service_control: self.caller.service_control.as_deref(),
             boundary: self.caller.boundary.as_deref(),
             session: self.caller.session_policies(),
             resource,

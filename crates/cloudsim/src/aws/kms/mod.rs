@@ -79,6 +79,7 @@ impl KmsCall<'_> {
             "ReEncrypt" => self.re_encrypt(&world.read()),
             "DescribeKey" => self.describe_key(&world.read()),
             "GetKeyPolicy" => self.get_key_policy(&world.read()),
+            "CreateGrant" => self.create_grant(&world.read()),
             "ListKeys" => self.list_keys(&world.read()),
             "ListAliases" => self.list_aliases(&world.read()),
             "GetKeyRotationStatus" => self.get_key_rotation_status(&world.read()),

@@ -24,6 +24,8 @@ pub struct Request<'a> {
 /// The documents that apply to a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policies<'a> {
+    /// The organisation's policy over the caller's account: if there is one, it has to allow, whatever else does.
+    pub service_control: Option<&'a PolicyDocument>,
     /// Attached to the caller's user or role; any of them may allow.
     pub identity: &'a [PolicyDocument],
     /// The caller's permissions boundary: if there is one, it too has to allow.
@@ -81,7 +83,8 @@ pub fn evaluate_identity(req: &Request<'_>, policies: &Policies<'_>) -> Decision
     if let Some(denied) = explicit_deny(req, policies, Kind::Resource) {
         return denied;
     }
-    match missing_allow(req, policies, &[Kind::Identity, Kind::Boundary, Kind::Session]) {
+    match missing_allow(req, policies, &[Kind::ServiceControl, Kind::Identity, Kind::Boundary, Kind::Session])
+    {
         Some(kind) => implicit(kind.name(), req),
         None => Decision::Allow,
     }
@@ -90,6 +93,7 @@ pub fn evaluate_identity(req: &Request<'_>, policies: &Policies<'_>) -> Decision
 /// The kinds of document, for what has to allow and for the reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    ServiceControl,
     Identity,
     Boundary,
     Session,
@@ -100,6 +104,7 @@ enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Self::ServiceControl => "service control policy",
             Self::Identity => "identity-based policy",
             Self::Boundary => "permissions boundary",
             Self::Session => "session policy",
@@ -121,6 +126,10 @@ impl Kind {
 fn evaluate_with_resource(req: &Request<'_>, policies: &Policies<'_>, resource: Kind) -> Decision {
     if let Some(denied) = explicit_deny(req, policies, resource) {
         return denied;
+    }
+    // Over everything that happens in an account, even what a resource's policy grants by itself.
+    if missing_allow(req, policies, &[Kind::ServiceControl]).is_some() {
+        return implicit(Kind::ServiceControl.name(), req);
     }
     let Some(closeness) = granted_by_resource(req, policies) else {
         return implicit(resource.name(), req);
@@ -153,6 +162,9 @@ fn others_needed(req: &Request<'_>, closeness: Closeness) -> &'static [Kind] {
 /// The first kind among `needed` that would have to allow but does not.
 fn missing_allow(req: &Request<'_>, policies: &Policies<'_>, needed: &[Kind]) -> Option<Kind> {
     needed.iter().copied().find(|kind| match kind {
+        Kind::ServiceControl => {
+            policies.service_control.is_some_and(|policy| !any_allows(req, std::slice::from_ref(policy)))
+        }
         // A root user has no identity policies and may do everything in its account.
         Kind::Identity => {
             !matches!(req.principal, Principal::Root { .. }) && !any_allows(req, policies.identity)
@@ -168,7 +180,9 @@ fn missing_allow(req: &Request<'_>, policies: &Policies<'_>, needed: &[Kind]) ->
 fn explicit_deny(req: &Request<'_>, policies: &Policies<'_>, resource: Kind) -> Option<Decision> {
     let denies = |documents: &[PolicyDocument]| applies(req, documents, Effect::Deny);
     let bounded = policies.boundary.is_some();
-    let kind = if resource_closeness(req, policies.resource, Effect::Deny, bounded).is_some() {
+    let kind = if policies.service_control.is_some_and(|policy| denies(std::slice::from_ref(policy))) {
+        Kind::ServiceControl
+    } else if resource_closeness(req, policies.resource, Effect::Deny, bounded).is_some() {
         resource
     } else if denies(policies.identity) {
         Kind::Identity

@@ -110,6 +110,7 @@ fn authorize(role: &Role, caller: &Caller, wanted: &Wanted<'_>) -> Result<(), Aw
     let trust = role.trust.at(caller.now);
     let policies = Policies {
         identity: &caller.identity,
+        service_control: caller.service_control.as_deref(),
         boundary: caller.boundary.as_deref(),
         session: caller.session_policies(),
         resource: trust.first(),
@@ -180,11 +181,16 @@ fn grant(shared: &Shared, caller: &Caller, wanted: Wanted<'_>, seconds: u32) -> 
     Ok(answer(&session, packed_percent))
 }
 
+/// AWS tells a caller what its own account's policies say, and what a role's trust policy says to callers of the role's
+/// account alone: <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>.
 fn denied(caller: &Caller, action: &str, wanted: &Wanted<'_>, reason: &str) -> AwsError {
-    let message = format!(
-        "User: {} is not authorized to perform: {action} on resource: {}",
-        caller.arn(),
-        wanted.shared.role
-    );
+    let role = &wanted.shared.role;
+    let mut message =
+        format!("User: {} is not authorized to perform: {action} on resource: {role}", caller.arn());
+    let is_policy = reason.starts_with("because no ") || reason.starts_with("with an explicit deny ");
+    let own = !reason.contains("role trust policy") || role.account == caller.account;
+    if is_policy && own {
+        message = format!("{message} {reason}");
+    }
     AwsError::denied(Service::Sts, message).because(reason)
 }

@@ -106,7 +106,7 @@ fn authorize(
         context.set(&key, value);
     }
     let trust = role.trust.at(now);
-    let policies = Policies { identity: &[], boundary: None, session: &[], resource: trust.first() };
+    let policies = Policies { resource: trust.first(), ..Policies::default() };
     let principal =
         Principal::WebIdentity { provider: provider_arn(parameters.role.account.as_str(), &token.issuer) };
     let arn = parameters.role.to_string();

@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::aws::ambient::AmbientRoles;
 use crate::aws::arn::{AccountId, KeyArn, Region, RoleArn};
 use crate::aws::edits::EditState;
+use crate::aws::policy::PolicyDocument;
 use crate::clock::Timestamp;
 use crate::error::SimError;
 use crate::issuer::TestIssuer;
+use crate::propagated::Propagated;
 use identity::{OidcProvider, Role, User};
 use key::Key;
 use policies::EditTime;
@@ -56,6 +58,8 @@ pub(crate) enum EditKind {
 /// An account and what it owns.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
+    /// What the organisation lets anybody in the account do; everything without one.
+    pub(crate) service_control: Option<Propagated<Option<Arc<PolicyDocument>>>>,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) roles: BTreeMap<String, Role>,
     /// By issuer without its scheme.
@@ -128,6 +132,11 @@ impl State {
 
     pub(crate) fn account_mut(&mut self, id: &AccountId) -> Result<&mut Account, SimError> {
         self.accounts.get_mut(id).ok_or_else(|| SimError::not_found("account", id.to_string()))
+    }
+
+    /// The organisation's policy over an account, as it is in effect.
+    pub(crate) fn service_control(&self, account: &AccountId, now: Timestamp) -> Option<Arc<PolicyDocument>> {
+        self.accounts.get(account)?.service_control.as_ref()?.at(now).clone()
     }
 
     /// Finds a key by its id alone, as a ciphertext names it, in one region of any account.

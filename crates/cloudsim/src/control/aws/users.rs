@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::AwsControl;
 use super::roles::boundary;
 use crate::aws::arn::{AccountId, is_iam_name};
 use crate::aws::policy::PolicyKind;
-use crate::aws::world::UserName;
 use crate::aws::world::identity::{AccessKey, User};
 use crate::aws::world::policies::EditablePolicies;
+use crate::aws::world::{EditKind, UserName};
 use crate::control::model::{AccessKeySpec, UserSpec};
 use crate::error::SimError;
 use crate::propagated::Propagated;
@@ -18,6 +20,24 @@ impl AwsControl {
     /// Makes an account, if it does not exist.
     pub fn put_account(&self, account: &AccountId) {
         self.shared.aws.write().accounts.entry(account.clone()).or_default();
+    }
+
+    /// Sets or removes the organisation's policy (SCP) over an account. It binds whoever calls from there.
+    ///
+    /// # Errors
+    /// When the account does not exist or the policy is malformed.
+    pub fn set_service_control_policy(
+        &self,
+        account: &AccountId,
+        policy: Option<Value>,
+    ) -> Result<(), SimError> {
+        let document = boundary(policy)?;
+        let now = self.shared.clock.now();
+        let mut state = self.shared.aws.write();
+        let time = state.edit_time(EditKind::Identity, now);
+        let place = &mut state.account_mut(account)?.service_control;
+        place.get_or_insert_with(|| Propagated::new(None)).set(document, time.now, time.effective);
+        Ok(())
     }
 
     /// Deletes an account with all it owns. Its sessions and access keys are worthless from then on.

@@ -113,6 +113,7 @@ fn check(caller: &Principal, rows: &[Row]) {
                 boundary: boundary.first(),
                 session: &session,
                 resource: resource.as_ref(),
+                ..Policies::default()
             };
             let decision = match target {
                 KEY => evaluate_kms(&request, &policies),
@@ -334,8 +335,12 @@ fn identity_policies_alone_decide_where_there_is_no_resource_policy() {
     ] {
         let (identity, boundary, session) =
             (plain(identity, action), plain(boundary, action), plain(session, action));
-        let policies =
-            Policies { identity: &identity, boundary: boundary.first(), session: &session, resource: None };
+        let policies = Policies {
+            identity: &identity,
+            boundary: boundary.first(),
+            session: &session,
+            ..Policies::default()
+        };
         let request = Request {
             principal: &caller,
             action,
@@ -381,6 +386,14 @@ fn reasons_read_as_aws_writes_them() {
             "because no permissions boundary allows the kms:Decrypt action",
         ),
         (Policies { session: &silent, ..base }, "because no session policy allows the kms:Decrypt action"),
+        (
+            Policies { service_control: silent.first(), ..base },
+            "because no service control policy allows the kms:Decrypt action",
+        ),
+        (
+            Policies { service_control: deny.first(), ..base },
+            "with an explicit deny in a service control policy",
+        ),
         (Policies { identity: &deny, ..base }, "with an explicit deny in an identity-based policy"),
         (Policies { resource: deny.first(), ..base }, "with an explicit deny in a resource-based policy"),
         (Policies { boundary: deny.first(), ..base }, "with an explicit deny in a permissions boundary"),
