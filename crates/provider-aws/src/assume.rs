@@ -24,6 +24,23 @@ pub(crate) struct RoleSession {
     pub(crate) key: KeyArn,
 }
 
+/// Our code for a role that lets in whoever comes through us.
+pub(crate) const LETS_ANYBODY_IN: &str = "LETS_ANYBODY_IN";
+/// Our code for a role of the account that we live in.
+pub(crate) const ROLE_IN_OUR_ACCOUNT: &str = "ROLE_IN_OUR_ACCOUNT";
+
+/// What an assume leaves out of all that its hop declares, to find out what stands in the way or what is superfluous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Less {
+    /// Nothing.
+    Nothing,
+    ExternalId,
+    Tags,
+    SourceIdentity,
+    /// The policy that cuts the session down.
+    SessionPolicy,
+}
+
 /// One hop, taken.
 struct Taken {
     credentials: Credentials,
@@ -36,12 +53,28 @@ pub(crate) async fn assume(clients: &Clients, plan: &Plan) -> Result<Answer<Sess
     let mut taken: Option<Taken> = None;
     for (index, hop) in plan.hops.iter().enumerate() {
         let signed_by = taken.as_ref().map(|taken| &taken.credentials);
-        taken = Some(take(clients, plan, index, hop.external_id.as_deref(), signed_by).await?);
+        taken = Some(take(clients, plan, index, hop.external_id.as_deref(), Less::Nothing, signed_by).await?);
     }
     let Taken { credentials, expires_at, request_id } =
         taken.ok_or_else(|| ProviderError::new(Fault::Misconfigured, "the binding names no role"))?;
     let session = Session::new(expires_at, RoleSession { credentials, key: plan.key.clone() });
     Ok(Answer { value: session, request_id })
+}
+
+/// Becomes the role of hop `index`, the last step with `less` than it declares. Leaves nothing behind but log lines.
+pub(crate) async fn reach(
+    clients: &Clients,
+    plan: &Plan,
+    index: usize,
+    less: Less,
+) -> Result<Credentials, ProviderError> {
+    let mut credentials: Option<Credentials> = None;
+    for (at, hop) in plan.hops.iter().enumerate().take(index + 1) {
+        let less = if at == index { less } else { Less::Nothing };
+        let taken = take(clients, plan, at, hop.external_id.as_deref(), less, credentials.as_ref()).await?;
+        credentials = Some(taken.credentials);
+    }
+    credentials.ok_or_else(incomplete)
 }
 
 /// Tries every hop that has an external id without it, and with a wrong one.
@@ -56,21 +89,22 @@ pub(crate) async fn check_deputy(
     if let Some(hop) = plan.hops.iter().find(|hop| hop.role.account().as_str() == own.account) {
         let detail =
             format!("{} is in the account that Leasehold runs in: use a role of the tenant's own", hop.role);
-        return Err(ProviderError::new(Fault::Misconfigured, detail));
+        return Err(ProviderError::new(Fault::Misconfigured, detail).with_code(Some(ROLE_IN_OUR_ACCOUNT)));
     }
     let mut taken: Option<Taken> = None;
     for (index, hop) in plan.hops.iter().enumerate() {
         let signed_by = taken.as_ref().map(|taken| &taken.credentials);
         if hop.external_id.is_some() {
             let (without, wrong) = tokio::join!(
-                take(clients, plan, index, None, signed_by),
-                take(clients, plan, index, Some(WRONG_EXTERNAL_ID), signed_by),
+                take(clients, plan, index, None, Less::Nothing, signed_by),
+                take(clients, plan, index, Some(WRONG_EXTERNAL_ID), Less::Nothing, signed_by),
             );
             must_be_denied(without, hop, "without an external id")?;
             must_be_denied(wrong, hop, "with a wrong external id")?;
         }
         if index + 1 < plan.hops.len() {
-            taken = Some(take(clients, plan, index, hop.external_id.as_deref(), signed_by).await?);
+            let external_id = hop.external_id.as_deref();
+            taken = Some(take(clients, plan, index, external_id, Less::Nothing, signed_by).await?);
         }
     }
     Ok(())
@@ -95,6 +129,7 @@ async fn take(
     plan: &Plan,
     index: usize,
     external_id: Option<&str>,
+    less: Less,
     signed_by: Option<&Credentials>,
 ) -> Result<Taken, ProviderError> {
     let hop = plan.hops.get(index).ok_or_else(incomplete)?;
@@ -104,11 +139,11 @@ async fn take(
         .role_arn(hop.role.as_str())
         .role_session_name(&plan.session_name)
         .duration_seconds(SESSION_SECONDS)
-        .policy(&hop.policy)
-        .set_external_id(external_id.map(str::to_owned))
-        .set_tags(tags(hop)?)
-        .set_transitive_tag_keys(some_if_any(hop.transitive_tag_keys.clone()))
-        .set_source_identity(hop.source_identity.clone())
+        .set_policy((less != Less::SessionPolicy).then(|| hop.policy.clone()))
+        .set_external_id(external_id.filter(|_| less != Less::ExternalId).map(str::to_owned))
+        .set_tags(tags(hop)?.filter(|_| less != Less::Tags))
+        .set_transitive_tag_keys(some_if_any(hop.transitive_tag_keys.clone()).filter(|_| less != Less::Tags))
+        .set_source_identity(hop.source_identity.clone().filter(|_| less != Less::SourceIdentity))
         .customize()
         .config_override(credentials)
         .send()
@@ -135,7 +170,7 @@ fn must_be_denied(tried: Result<Taken, ProviderError>, hop: &Hop, how: &str) -> 
                 hop.role,
                 hop.external_id.as_deref().unwrap_or_default()
             );
-            Err(ProviderError::new(Fault::Misconfigured, advice))
+            Err(ProviderError::new(Fault::Misconfigured, advice).with_code(Some(LETS_ANYBODY_IN)))
         }
         Err(error) if matches!(error.fault(), Fault::Denied { edge: Edge::Trust { .. } }) => Ok(()),
         Err(error) => Err(error),

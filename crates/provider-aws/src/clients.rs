@@ -31,6 +31,8 @@ const POOL_SIZE: usize = 64;
 /// Clients for all that we ask of AWS.
 #[derive(Debug)]
 pub(crate) struct Clients {
+    /// The region whose STS we ask.
+    pub(crate) sts_region: Region,
     /// Signs with our base identity.
     pub(crate) base_sts: aws_sdk_sts::Client,
     /// Signs with what each call brings.
@@ -72,6 +74,7 @@ impl Clients {
             kms.insert(region, aws_sdk_kms::Client::from_conf(builder.build()));
         }
         Ok(Self {
+            sts_region: own,
             base_sts: aws_sdk_sts::Client::from_conf(base_sts.build()),
             session_sts: aws_sdk_sts::Client::from_conf(session_sts.build()),
             kms,
@@ -88,6 +91,11 @@ impl Clients {
             None => (&self.base_sts, signed_by),
             Some(session) => (&self.session_sts, signed_by.credentials_provider(session.clone())),
         }
+    }
+
+    /// The KMS clients of all allowed regions.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = (&Region, &aws_sdk_kms::Client)> {
+        self.kms.iter()
     }
 
     /// The client for keys in `region`; `None` outside of the allowed ones.

@@ -114,7 +114,7 @@ impl SessionKey<'_> {
         Ok(Answer { value: description, request_id })
     }
 
-    async fn metadata(&self) -> Result<(KeyMetadata, Option<Box<str>>), ProviderError> {
+    pub(crate) async fn metadata(&self) -> Result<(KeyMetadata, Option<Box<str>>), ProviderError> {
         let request = self.client.describe_key().key_id(self.arn());
         let answer = request.customize().config_override(self.signed()).send().await;
         let answer = answer.map_err(|e| failure(Call::Key, &e))?;
@@ -122,7 +122,7 @@ impl SessionKey<'_> {
         Ok((answer.key_metadata.ok_or_else(incomplete)?, request_id))
     }
 
-    async fn rotates(&self) -> Result<bool, ProviderError> {
+    pub(crate) async fn rotates(&self) -> Result<bool, ProviderError> {
         let request = self.client.get_key_rotation_status().key_id(self.arn());
         let answer = request.customize().config_override(self.signed()).send().await;
         answer.map(|answer| answer.key_rotation_enabled).map_err(|e| failure(Call::Key, &e))
@@ -169,7 +169,7 @@ impl SessionKey<'_> {
         Err(error.with_code(Some("KEY_MISMATCH")))
     }
 
-    fn arn(&self) -> &str {
+    pub(crate) fn arn(&self) -> &str {
         self.session.key.as_str()
     }
 
@@ -220,21 +220,33 @@ fn unusable(state: &AwsState) -> Option<Fault> {
     }
 }
 
+/// Our codes for keys that exist and cannot serve.
+pub(crate) const KEY_HAS_ANOTHER_ARN: &str = "KEY_HAS_ANOTHER_ARN";
+pub(crate) const KEY_IS_OF_ANOTHER_KIND: &str = "KEY_IS_OF_ANOTHER_KIND";
+pub(crate) const KEY_IS_MANAGED_BY_AWS: &str = "KEY_IS_MANAGED_BY_AWS";
+
 fn fit_for_use(metadata: &KeyMetadata, arn: &str) -> Result<(), ProviderError> {
-    let misconfigured = |advice: &str| Err(ProviderError::new(Fault::Misconfigured, advice));
+    let misconfigured = |code: &str, advice: &str| {
+        Err(ProviderError::new(Fault::Misconfigured, advice).with_code(Some(code)))
+    };
     if metadata.arn() != Some(arn) {
-        return misconfigured("KMS knows this key by another ARN: give the one that describe-key prints");
+        return misconfigured(
+            KEY_HAS_ANOTHER_ARN,
+            "KMS knows this key by another ARN: give the one that describe-key prints",
+        );
     }
     if metadata.key_spec() != Some(&KeySpec::SymmetricDefault)
         || metadata.key_usage() != Some(&KeyUsageType::EncryptDecrypt)
     {
         return misconfigured(
+            KEY_IS_OF_ANOTHER_KIND,
             "the key is not a symmetric encryption key: create one with key spec SYMMETRIC_DEFAULT and key usage \
              ENCRYPT_DECRYPT, because only those bind the encryption context",
         );
     }
     if metadata.key_manager() == Some(&KeyManagerType::Aws) {
         return misconfigured(
+            KEY_IS_MANAGED_BY_AWS,
             "the key is managed by AWS and its policy cannot be edited: use a customer managed key",
         );
     }
@@ -249,7 +261,7 @@ fn fit_for_use(metadata: &KeyMetadata, arn: &str) -> Result<(), ProviderError> {
     }
 }
 
-fn warnings(metadata: &KeyMetadata, rotates: &Result<bool, ProviderError>) -> Vec<Warning> {
+pub(crate) fn warnings(metadata: &KeyMetadata, rotates: &Result<bool, ProviderError>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |reason, text: &str| warnings.push(Warning { reason, text: text.to_owned() });
     let by_kms = metadata.origin() == Some(&OriginType::AwsKms);

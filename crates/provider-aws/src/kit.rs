@@ -1,8 +1,10 @@
 //! What a tenant must paste, how they take it back, and what it costs them.
 
 mod levers;
-mod shell;
+pub(crate) mod shell;
 mod terraform;
+
+pub(crate) use levers::{REVOKED, REVOKED_POLICY};
 
 use leasehold_provider::{CallCost, KitFormat, KitRequest, KitSection, OnboardingKit, ProofCosts};
 use serde_json::Value;
@@ -12,7 +14,7 @@ use crate::policy::{self, SourceIdentity};
 use crate::settings::Plan;
 
 /// The name of the inline policy that the kit puts on a role.
-const POLICY_NAME: &str = "leasehold";
+pub(crate) const POLICY_NAME: &str = "leasehold";
 
 /// List price of 10,000 symmetric requests to KMS, in US dollars (<https://aws.amazon.com/kms/pricing/>).
 const KMS_USD_PER_10_000: f64 = 0.03;

@@ -22,6 +22,8 @@ mod clients;
 mod config;
 mod endpoint;
 mod error;
+mod explain;
+mod inspect;
 mod key;
 mod kit;
 mod policy;

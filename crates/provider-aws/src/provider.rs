@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use leasehold_envelope::KeyVersion;
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
-    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, KitRequest, OnboardingKit,
-    OwnIdentity, ProviderError, Session, WrapContext,
+    Answer, Cause, Ciphertext, Depth, FailedStage, Fault, Finding, Generated, KeyDescription, KeyProvider,
+    KitRequest, OnboardingKit, OwnIdentity, ProviderError, Session, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
@@ -16,6 +16,8 @@ use crate::arn::RoleArn;
 use crate::assume::{self, RoleSession};
 use crate::clients::Clients;
 use crate::config::{AwsConfig, AwsConfigError};
+use crate::explain;
+use crate::inspect::{self, Inspection};
 use crate::key::{SessionKey, no_version};
 use crate::kit;
 use crate::settings::Plan;
@@ -130,6 +132,31 @@ impl KeyProvider for AwsProvider {
 
     fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
         Ok(kit::kit(&self.plan(request.binding)?, request))
+    }
+
+    async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
+        let asked;
+        let own = match failed.own {
+            Some(own) => Some(own),
+            None => {
+                asked = self.own_identity().await.ok();
+                asked.as_ref()
+            }
+        };
+        let plan = self.plan(failed.binding).ok();
+        explain::explain(&self.clients, plan.as_ref(), own.map(|own| own.principal.as_str()), failed).await
+    }
+
+    async fn inspect(
+        &self,
+        binding: &Binding,
+        own: Option<&OwnIdentity>,
+        session: &Session,
+        depth: Depth,
+    ) -> Vec<Finding> {
+        let (Ok(plan), Ok(key)) = (self.plan(binding), self.key(session)) else { return Vec::new() };
+        let own = own.map(|own| own.principal.as_str());
+        inspect::inspect(&Inspection { clients: &self.clients, plan: &plan, own, key }, depth).await
     }
 
     fn hops(&self, binding: &Binding) -> Vec<String> {

@@ -22,6 +22,9 @@ const MAX_SESSION_NAME: usize = 64;
 /// Bytes of the digest that stands for a long tenant id: 160 bits, 32 base32 characters.
 const NAME_DIGEST: usize = 20;
 
+/// Our code for a key in a region that the operator does not allow.
+pub(crate) const REGION_NOT_ALLOWED: &str = "REGION_NOT_ALLOWED";
+
 /// The settings of an AWS binding as a tenant writes them.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,11 +79,12 @@ impl Plan {
     pub(crate) fn of(binding: &Binding, allowed: impl Fn(&Region) -> bool) -> Result<Self, ProviderError> {
         let key: KeyArn = binding.key.as_str().parse().map_err(|e| misconfigured(format!("key: {e}")))?;
         if !allowed(key.region()) {
-            return Err(misconfigured(format!(
+            let detail = format!(
                 "key: region {} is not among this deployment's allowed_regions: use a key in one that is, or ask the \
                  operator",
                 key.region()
-            )));
+            );
+            return Err(misconfigured(detail).with_code(Some(REGION_NOT_ALLOWED)));
         }
         let settings = serde_json::Value::Object(binding.settings.0.clone());
         let settings: Settings =

@@ -11,9 +11,9 @@ use crate::arn::KeyArn;
 use crate::policy;
 
 /// The Sid of the statement that revokes.
-const REVOKED: &str = "LeaseholdRevoked";
+pub(crate) const REVOKED: &str = "LeaseholdRevoked";
 /// The inline policy that revokes.
-const REVOKED_POLICY: &str = "leasehold-revoked";
+pub(crate) const REVOKED_POLICY: &str = "leasehold-revoked";
 /// What the console calls the policy with which it ends a role's sessions.
 const OLDER_SESSIONS: &str = "AWSRevokeOlderSessions";
 

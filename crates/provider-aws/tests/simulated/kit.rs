@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::tenant::{Documents, Tenant};
+use crate::tenant::{Documents, Tenant, written};
 use crate::world::World;
 
 const ACCOUNT: &str = "200000000001";
@@ -134,14 +134,6 @@ async fn container_credentials(world: &World) -> leasehold_provider_aws::BaseIde
 }
 
 // === levers ===
-
-/// The document that commands write to the first file whose name begins like this.
-fn written(commands: &str, file: &str) -> Value {
-    let (_, rest) = commands.split_once(&format!("cat > {file}")).unwrap();
-    let (_, rest) = rest.split_once("EOF").unwrap();
-    let (document, _) = rest.split_once("\nEOF\n").unwrap();
-    serde_json::from_str(document.trim_start_matches('\'')).unwrap()
-}
 
 async fn lever(provider: &AwsProvider, tenant: &Tenant, title: &str) -> Lever {
     let kit = tenant.kit(provider).await;

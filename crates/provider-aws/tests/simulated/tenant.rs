@@ -123,6 +123,14 @@ pub(crate) fn key_policy(key: &KeyArn) -> Value {
     })
 }
 
+/// The document that commands write to the first file whose name begins like this.
+pub(crate) fn written(commands: &str, file: &str) -> Value {
+    let (_, rest) = commands.split_once(&format!("cat > {file}")).unwrap();
+    let (_, rest) = rest.split_once("EOF").unwrap();
+    let (document, _) = rest.split_once("\nEOF\n").unwrap();
+    serde_json::from_str(document.trim_start_matches('\'')).unwrap()
+}
+
 /// A kit for the default bound.
 pub(crate) fn kit_request<'a>(binding: &'a Binding, own: &'a OwnIdentity) -> KitRequest<'a> {
     let revocation_bound = std::time::Duration::from_secs(300);
