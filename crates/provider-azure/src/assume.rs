@@ -85,6 +85,16 @@ pub(crate) fn client(
         .map_err(|_| ProviderError::new(Fault::Misconfigured, "the SDK does not take the vault's URL"))
 }
 
+impl Held {
+    /// The claims of the token, as far as they can be read. Entra does not promise that they can: good for telling people
+    /// what they have, and for nothing else.
+    pub(crate) fn claims(&self) -> Option<serde_json::Value> {
+        let claims = self.token.split('.').nth(1)?;
+        let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes()).ok()?;
+        serde_json::from_slice(&claims).ok()
+    }
+}
+
 #[async_trait]
 impl TokenCredential for Held {
     async fn get_token(

@@ -90,6 +90,15 @@ impl Cloud {
         }
     }
 
+    /// What `az cloud set --name` calls it.
+    pub(crate) fn cli_name(self) -> &'static str {
+        match self {
+            Self::Public => "AzureCloud",
+            Self::UsGovernment => "AzureUSGovernment",
+            Self::China => "AzureChinaCloud",
+        }
+    }
+
     pub(crate) fn configuration(self) -> CloudConfiguration {
         match self {
             Self::Public => CloudConfiguration::AzurePublic,

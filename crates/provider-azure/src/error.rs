@@ -135,8 +135,8 @@ fn entra(call: Call, code: &str, throttled: Fault) -> Fault {
         (
             "AADSTS7000215" | "AADSTS7000222" | "AADSTS7000216" | "AADSTS7000218" | "AADSTS700027"
             | "AADSTS700024" | "AADSTS700021" | "AADSTS700023" | "AADSTS700025" | "AADSTS700030"
-            | "AADSTS50027" | "AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213"
-            | "AADSTS700222" | "AADSTS700229" | "AADSTS700236",
+            | "AADSTS50027" | "AADSTS50013" | "AADSTS70021" | "AADSTS700211" | "AADSTS700212"
+            | "AADSTS700213" | "AADSTS700222" | "AADSTS700229" | "AADSTS700236",
             _,
         ) => Fault::OwnIdentity,
 

@@ -21,19 +21,17 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::clients::Head;
 use crate::cloud::Store;
+use crate::commands::{self, CHALLENGE_TAG};
 use crate::error::{Call, failure};
 use crate::ids::{KeyUrl, is_version};
 use crate::payload;
 use crate::settings::misconfigured;
 
-/// The tag of the key that shows that its owner deals with us, and for which binding.
-pub(crate) const CHALLENGE_TAG: &str = "leasehold-challenge";
-
 /// Lengths of what RSA makes, in bytes: of keys with 2,048, 3,072 and 4,096 bits, the sizes that the services have.
 const CIPHERTEXTS: [usize; 3] = [256, 384, 512];
 
 /// How long before a key expires it is worth a warning. 30 days: as early as Key Vault's own notice.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A key, as a session may use it.
 pub(crate) struct SessionKey<'a> {
@@ -243,13 +241,8 @@ fn carries(key: &Key, addressed: &KeyUrl, challenge: &str) -> Result<(), Provide
     }
     let what =
         if found.is_some() { "carries another binding's challenge" } else { "does not carry our challenge" };
-    Err(misconfigured(format!("the key {what}: {}", tag_command(addressed, challenge)))
+    Err(misconfigured(format!("the key {what}: {}", commands::tag(addressed, challenge)))
         .with_code(Some(if found.is_some() { "CHALLENGE_DIFFERS" } else { "CHALLENGE_MISSING" })))
-}
-
-/// The command that tags the key. It replaces all tags, so it repeats none: the kit says so.
-pub(crate) fn tag_command(key: &KeyUrl, challenge: &str) -> String {
-    format!("az keyvault key set-attributes --id {key} --tags {CHALLENGE_TAG}={challenge}")
 }
 
 fn warnings(key: &Key, store: Store, now: OffsetDateTime) -> Vec<Warning> {
@@ -282,6 +275,11 @@ fn warnings(key: &Key, store: Store, now: OffsetDateTime) -> Vec<Warning> {
         );
     }
     warnings
+}
+
+/// Whether whoever may purge can destroy the key at once after deleting it. <https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview>
+pub(crate) fn purgeable(attributes: &KeyAttributes) -> bool {
+    attributes.recovery_level.as_ref().is_none_or(|level| level.to_string().contains("Purgeable"))
 }
 
 fn shortage(error: SecretError) -> ProviderError {

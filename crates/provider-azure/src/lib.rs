@@ -14,18 +14,23 @@
 //! - A tenant's vault is used only if its key carries the challenge that we issued for that binding.
 //!
 //! Reading order: [`AzureConfig`], [`AzureProvider`]; then `settings` (what a binding says), `base` and `assertion` (who we
-//! are), `assume`, `payload` and `key`, `error` (the table).
+//! are), `assume`, `payload` and `key`, `error` (the
+//! table), `explain`, `inspect` and `kit`.
 
 mod assertion;
 mod assume;
 mod base;
 mod clients;
 mod cloud;
+mod commands;
 mod config;
 mod endpoint;
 mod error;
+mod explain;
 mod ids;
+mod inspect;
 mod key;
+mod kit;
 mod payload;
 mod provider;
 mod settings;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use leasehold_envelope::{KeyId, KeyVersion};
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
-    Answer, Ciphertext, Fault, Generated, KeyDescription, KeyProvider, KitRequest, OnboardingKit,
-    OwnIdentity, ProviderError, Session, WrapContext,
+    Answer, Cause, Ciphertext, Depth, Edge, FailedStage, Fault, Finding, Generated, KeyDescription,
+    KeyProvider, KitRequest, OnboardingKit, OwnIdentity, ProviderError, Session, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
@@ -16,10 +16,14 @@ use crate::assume::{self, VaultSession};
 use crate::base::Application;
 use crate::clients::Clients;
 use crate::cloud::Cloud;
+use crate::commands::Commands;
 use crate::config::{AzureConfig, AzureConfigError};
 use crate::endpoint::Targets;
+use crate::explain;
 use crate::ids::DirectoryId;
+use crate::inspect;
 use crate::key::SessionKey;
+use crate::kit;
 use crate::settings::{Plan, key_in, misconfigured};
 
 /// What envelopes and bindings call this provider. Never to change: it is part of every envelope.
@@ -95,6 +99,19 @@ impl AzureProvider {
         }
     }
 
+    fn commands<'a>(&'a self, plan: &'a Plan) -> Commands<'a> {
+        Commands { plan, client: &self.application.client_id, cloud: self.cloud }
+    }
+
+    /// The object id of our service principal in the tenant's directory, if it can be read off a token.
+    async fn object_id(&self, plan: &Plan) -> Option<String> {
+        let assumed = assume::assume(&self.application, &self.clients, self.cloud, plan).await.ok()?;
+        let claims = held(&assumed.value).ok()?.held.claims()?;
+        // It goes into a command: nothing but a GUID may.
+        let id: DirectoryId = claims.get("oid")?.as_str()?.parse().ok()?;
+        Some(id.as_str().to_owned())
+    }
+
     fn key<'a>(&'a self, session: &'a Session) -> Result<SessionKey<'a>, ProviderError> {
         let session = held(session)?;
         Ok(SessionKey {
@@ -137,7 +154,8 @@ impl KeyProvider for AzureProvider {
         if plan.directory == self.home {
             return Err(misconfigured(
                 "directory_id is the directory that Leasehold runs in: use a vault in the tenant's own directory",
-            ));
+            )
+            .with_code(Some("HOME_DIRECTORY")));
         }
         let held = &held(session)?.held;
         let client = assume::client(&self.clients, self.cloud, &plan.key, plan.store, held)?;
@@ -196,8 +214,42 @@ impl KeyProvider for AzureProvider {
     }
 
     fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
-        let _ = self.plan(request.binding)?;
-        Ok(OnboardingKit::default())
+        let plan = self.plan(request.binding)?;
+        Ok(match plan.challenge.as_deref() {
+            Some(challenge) => kit::kit(&self.commands(&plan), challenge, request.proofs_per_month),
+            None => kit::operator_kit(plan.key.as_str()),
+        })
+    }
+
+    fn hops(&self, binding: &Binding) -> Vec<String> {
+        self.plan(binding).map(|plan| vec![self.commands(&plan).principal()]).unwrap_or_default()
+    }
+
+    async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
+        let plan = match self.plan(failed.binding) {
+            Ok(plan) => plan,
+            Err(error) => return vec![explain::settings(self.cloud, &error)],
+        };
+        // The one question worth asking: the principal's object id makes the command whole. A token has no effect.
+        let object_id = if failed.error.fault() == &(Fault::Denied { edge: Edge::Key }) {
+            self.object_id(&plan).await
+        } else {
+            None
+        };
+        explain::causes(&self.commands(&plan), failed.stage, failed.error, object_id.as_deref())
+    }
+
+    async fn inspect(
+        &self,
+        binding: &Binding,
+        _: Option<&OwnIdentity>,
+        session: &Session,
+        depth: Depth,
+    ) -> Vec<Finding> {
+        let (Ok(plan), Ok(held), Ok(key)) = (self.plan(binding), held(session), self.key(session)) else {
+            return Vec::new();
+        };
+        inspect::inspect(&self.commands(&plan), held, &key, depth).await
     }
 }
 

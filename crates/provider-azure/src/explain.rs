@@ -1,0 +1,138 @@
+//! Why a step of a verification failed: the likely causes, and the change that mends each.
+
+mod key;
+mod own;
+
+use leasehold_provider::{Cause, Fault, ProviderError, Stage};
+
+use crate::cloud::Cloud;
+use crate::commands::Commands;
+
+/// The likely causes, the likeliest first. `object_id` is that of our service principal, if it could be found out.
+pub(crate) fn causes(
+    commands: &Commands<'_>,
+    stage: Stage,
+    error: &ProviderError,
+    object_id: Option<&str>,
+) -> Vec<Cause> {
+    if matches!(error.fault(), Fault::Throttled { .. }) {
+        return vec![throttled(stage)];
+    }
+    if error.fault() == &Fault::OwnIdentity {
+        return vec![own::cause_of(commands, error)];
+    }
+    match stage {
+        Stage::OwnIdentity => vec![unreachable(commands.cloud.authority())],
+        Stage::Assume => assume(commands, error),
+        _ => key::causes(commands, stage, error, object_id),
+    }
+}
+
+/// Why a binding's settings cannot be read.
+pub(crate) fn settings(cloud: Cloud, error: &ProviderError) -> Cause {
+    cause(
+        "SETTINGS",
+        error.detail(),
+        format!(
+            "The key is https://VAULT.{}/keys/NAME, as az keyvault key show --query key.kid prints it but without the version. The              settings are {{\"directory_id\": \"…\"}}, as az keyvault show --query properties.tenantId prints it, and nothing else;              none for the platform's own keys.",
+            cloud.vault_suffix()
+        ),
+    )
+}
+
+fn cause(reason: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Cause {
+    Cause { reason, text: text.into(), mend: mend.into() }
+}
+
+fn throttled(stage: Stage) -> Cause {
+    let (whose, mend) = match stage {
+        Stage::OwnIdentity | Stage::Assume => (
+            "Entra ID limits how often our application may ask for new tokens",
+            "Wait for a minute. If it lasts, the operator lengthens the revocation bounds or runs fewer replicas, so that fewer \
+             proofs are made.",
+        ),
+        _ => (
+            "The vault is asked more often than it allows",
+            "Wait for ten seconds, which is what the vault counts over. If it lasts, the tenant gives the key a vault of its own, \
+             or uses a binding with hierarchy `kek`.",
+        ),
+    };
+    cause("THROTTLED", format!("{whose}."), mend)
+}
+
+fn unreachable(host: &str) -> Cause {
+    cause(
+        "UNREACHABLE",
+        format!("{host} did not answer, or answered that it is broken."),
+        format!(
+            "The operator checks that https://{host} can be reached from here: names, routes, egress rules."
+        ),
+    )
+}
+
+fn assume(commands: &Commands<'_>, error: &ProviderError) -> Vec<Cause> {
+    let principal = commands.principal();
+    let no_consent = cause(
+        "NO_CONSENT",
+        "Our application has no service principal in the tenant's directory: nobody let it in, or it was deleted.",
+        format!(
+            "An administrator of the directory runs {}, or opens {}. It makes the {principal}; its role must then be given anew.",
+            commands.create_principal(),
+            commands.consent_url()
+        ),
+    );
+    let directory = wrong_directory(commands);
+    match error.code().unwrap_or_default() {
+        "AADSTS700016" | "AADSTS700011" | "AADSTS7000229" | "AADSTS65001" => vec![no_consent, directory],
+        "AADSTS7000112" => vec![cause(
+            "PRINCIPAL_DISABLED",
+            "Our service principal is disabled in the tenant's directory.",
+            format!(
+                "An administrator of the directory enables the {principal}: {}",
+                commands.enable_principal(true)
+            ),
+        )],
+        "AADSTS53003" | "AADSTS530035" | "AADSTS50076" | "AADSTS50079" => vec![cause(
+            "CONDITIONAL_ACCESS",
+            "A conditional access policy of the tenant's directory blocks our service principal.",
+            format!(
+                "In the portal, Entra ID, Conditional Access, Policies: exclude the {principal}, or add our egress addresses to \
+                 the named locations."
+            ),
+        )],
+        "AADSTS501051" | "AADSTS50105" => vec![cause(
+            "ASSIGNMENT_REQUIRED",
+            "The tenant's directory gives tokens for Key Vault to assigned applications only.",
+            format!(
+                "In the portal, Entra ID, Enterprise applications, Azure Key Vault, Properties: set Assignment required to No, or assign the {principal}."
+            ),
+        )],
+        "AADSTS500014" => vec![cause(
+            "KEY_VAULT_DISABLED",
+            "Azure Key Vault itself is disabled as an application of the tenant's directory.",
+            format!(
+                "An administrator of directory {} enables it: az ad sp update --id cfa8b339-82a2-471a-a3c9-0fc0be7a4093 --set \
+                 accountEnabled=true",
+                commands.plan.directory
+            ),
+        )],
+        "AADSTS90002" | "AADSTS900023" | "AADSTS500011" => vec![directory],
+        _ => vec![unreachable(commands.cloud.authority())],
+    }
+}
+
+fn wrong_directory(commands: &Commands<'_>) -> Cause {
+    cause(
+        "DIRECTORY_DIFFERS",
+        "directory_id is not the directory that the vault belongs to, or there is no such directory.",
+        format!(
+            "Find the vault's directory, az keyvault show --name {} --query properties.tenantId, and make a binding with it in \
+             place of {}.",
+            commands.plan.key.vault(),
+            commands.plan.directory
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Why the vault refused, or what is wrong with the key.
+
+use leasehold_provider::{Cause, Fault, KeyState, ProviderError, Stage};
+
+use super::{cause, wrong_directory};
+use crate::cloud::Store;
+use crate::commands::{Commands, tag};
+
+/// Why the vault refused, or what is wrong with the key.
+pub(super) fn causes(
+    commands: &Commands<'_>,
+    stage: Stage,
+    error: &ProviderError,
+    object_id: Option<&str>,
+) -> Vec<Cause> {
+    let (key, vault) = (&commands.plan.key, commands.plan.key.vault());
+    match (error.code().unwrap_or_default(), error.fault()) {
+        ("ForbiddenByRbac", _) | ("Forbidden", Fault::Denied { .. }) => role(commands, stage, object_id),
+        ("ForbiddenByPolicy" | "AccessDenied", _) => access_policy(commands, object_id),
+        ("ForbiddenByFirewall", _) => vec![cause(
+            "FIREWALL",
+            "The vault's firewall does not let our address in.",
+            format!(
+                "Ask the operator for the egress addresses, and let each in: az keyvault network-rule add --name {vault} \
+                 --ip-address ADDRESS. For {key}."
+            ),
+        )],
+        ("ForbiddenByConnection", _) => vec![cause(
+            "PUBLIC_ACCESS_OFF",
+            "The vault takes no connections from the public network, and we have no private link to it.",
+            format!(
+                "Allow them with a firewall, az keyvault update --name {vault} --public-network-access Enabled --default-action \
+                 Deny, and add our egress addresses; or agree with the operator on a private endpoint. For {key}."
+            ),
+        )],
+        ("KeyOperationForbidden", _) => vec![operations(commands)],
+        ("KeyNotYetValid", _) => {
+            vec![validity(commands, "NOT_YET_VALID", "may not be used yet", "--not-before")]
+        }
+        ("KeyExpired", _) | (_, Fault::KeyUnusable(KeyState::Expired)) => {
+            vec![validity(
+                commands,
+                "KEY_EXPIRED",
+                "is past its expiry, so nothing can be wrapped with it",
+                "--expires",
+            )]
+        }
+        (_, Fault::KeyUnusable(KeyState::Disabled)) => vec![cause(
+            "KEY_DISABLED",
+            "The key, or the version that is needed, is disabled.",
+            format!("Enable every version of {key}:\n{}", commands.enable_versions(true)),
+        )],
+        (_, Fault::KeyUnusable(KeyState::PendingDeletion)) => vec![deleted(commands)],
+        (_, Fault::KeyUnusable(KeyState::NotFound)) => vec![deleted(commands), misnamed(commands)],
+        ("CHALLENGE_MISSING" | "CHALLENGE_DIFFERS", _) => vec![challenge(commands, error)],
+        ("HOME_DIRECTORY", _) => vec![wrong_directory(commands)],
+        ("Unauthorized", Fault::Misconfigured) => vec![wrong_directory(commands)],
+        (_, Fault::SessionExpired) => vec![cause(
+            "TOKEN_REFUSED",
+            "The vault does not accept the token that Entra ID has just given us.",
+            format!(
+                "Try again in a minute. If it lasts, the vault of {key} may be moving to another directory."
+            ),
+        )],
+        (_, Fault::Misconfigured) if stage == Stage::Describe => vec![unfit(commands)],
+        (_, Fault::Unavailable) => vec![vault_away(commands)],
+        _ => Vec::new(),
+    }
+}
+
+/// The principal lacks a role, by the vault's word.
+fn role(commands: &Commands<'_>, stage: Stage, object_id: Option<&str>) -> Vec<Cause> {
+    let principal = principal_id(commands, object_id);
+    let assign = commands.assign_role(&principal);
+    let name = commands.principal();
+    let incomplete = cause(
+        "ROLE_INCOMPLETE",
+        "Our service principal may read the key but not wrap and unwrap with it: its role is a lesser one, such as Key Vault Reader.",
+        format!("Give the {name} the whole role: {assign}"),
+    );
+    let missing = cause(
+        "ROLE_MISSING",
+        "Our service principal has no role at the key; a role at another key, or given to the application's object id in our own \
+         directory, does not count.",
+        format!("Give the {name} the role: {assign}"),
+    );
+    let fresh = cause(
+        "ROLE_NOT_PROPAGATED",
+        "The role was given only just now: it takes up to 10 minutes.",
+        format!(
+            "Wait. The assignment is there if az role assignment list --all --assignee {principal} lists it."
+        ),
+    );
+    match stage {
+        Stage::Wrap | Stage::Unwrap => vec![incomplete, missing, fresh],
+        // It worked once.
+        Stage::Canary => vec![missing],
+        _ => vec![missing, fresh],
+    }
+}
+
+fn access_policy(commands: &Commands<'_>, object_id: Option<&str>) -> Vec<Cause> {
+    let (vault, principal) = (commands.plan.key.vault(), principal_id(commands, object_id));
+    vec![cause(
+        "ACCESS_POLICY",
+        "The vault has access policies in place of roles, and none lets our service principal get, wrapKey and unwrapKey.",
+        format!(
+            "Either give it those permissions, which reach every key of the vault: az keyvault set-policy --name {vault} \
+             --object-id {principal} --key-permissions get wrapKey unwrapKey. Or have the vault go by roles: az keyvault update \
+             --name {vault} --enable-rbac-authorization true, and then: {}",
+            commands.assign_role(&principal)
+        ),
+    )]
+}
+
+fn principal_id(commands: &Commands<'_>, object_id: Option<&str>) -> String {
+    object_id.map_or_else(|| format!("\"{}\"", commands.principal_id()), str::to_owned)
+}
+
+fn operations(commands: &Commands<'_>) -> Cause {
+    cause(
+        "OPERATION_NOT_ALLOWED",
+        "The key's own list of operations leaves out wrapKey or unwrapKey.",
+        format!("az keyvault key set-attributes --id {} --ops wrapKey unwrapKey", commands.plan.key),
+    )
+}
+
+fn validity(commands: &Commands<'_>, reason: &'static str, what: &str, option: &str) -> Cause {
+    let key = &commands.plan.key;
+    cause(
+        reason,
+        format!("The newest version of the key {what}."),
+        format!(
+            "Change its dates, az keyvault key set-attributes --id {key} {option} 2030-01-01T00:00:00Z, or make a new version: az \
+             keyvault key rotate --id {key}"
+        ),
+    )
+}
+
+fn deleted(commands: &Commands<'_>) -> Cause {
+    let key = &commands.plan.key;
+    cause(
+        "KEY_DELETED",
+        "The key was deleted. It can be recovered while the vault retains it; once it is purged, what it wrapped is lost.",
+        format!(
+            "az keyvault key recover {} --name {}  # brings back {key}",
+            commands.store_option(),
+            key.name()
+        ),
+    )
+}
+
+fn misnamed(commands: &Commands<'_>) -> Cause {
+    cause(
+        "KEY_NAME_WRONG",
+        "There never was a key of this name in the vault.",
+        format!(
+            "Find its name, az keyvault key list {} --query '[].kid', and make a binding with it in place of {}.",
+            commands.store_option(),
+            commands.plan.key
+        ),
+    )
+}
+
+fn challenge(commands: &Commands<'_>, error: &ProviderError) -> Cause {
+    let tag = commands
+        .plan
+        .challenge
+        .as_deref()
+        .map(|challenge| tag(&commands.plan.key, challenge))
+        .unwrap_or_default();
+    let (reason, text) = if error.code() == Some("CHALLENGE_DIFFERS") {
+        (
+            "CHALLENGE_DIFFERS",
+            "The key carries what we issued for another binding. If that is another tenant's, this tenant has no business with the key.",
+        )
+    } else {
+        (
+            "CHALLENGE_MISSING",
+            "Nobody tagged the key with what we issued for this binding, or a new version was made without the tag.",
+        )
+    };
+    cause(
+        reason,
+        text,
+        format!("The key's owner runs this; it replaces the key's tags, so they repeat the others: {tag}"),
+    )
+}
+
+fn unfit(commands: &Commands<'_>) -> Cause {
+    cause(
+        "KEY_UNFIT",
+        "The key is not one that can wrap for us: it takes RSA with 2,048 to 4,096 bits and the operations wrapKey and unwrapKey.",
+        format!(
+            "Create another and make a binding with it in place of {}: {}",
+            commands.plan.key,
+            commands.create_key()
+        ),
+    )
+}
+
+fn vault_away(commands: &Commands<'_>) -> Cause {
+    let (host, vault) = (commands.plan.key.host(), commands.plan.key.vault());
+    let show = match commands.plan.store {
+        Store::Vault => format!("az keyvault show --name {vault}"),
+        Store::ManagedHsm => format!("az keyvault show --hsm-name {vault}"),
+    };
+    cause(
+        "VAULT_AWAY",
+        format!(
+            "{host} cannot be reached or is broken: the name of the vault is wrong, the vault was deleted, or there is an outage."
+        ),
+        format!(
+            "{show}; if it is not there, az keyvault list-deleted and az keyvault recover --name {vault}"
+        ),
+    )
+}
