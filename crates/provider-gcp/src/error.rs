@@ -286,17 +286,14 @@ pub(crate) fn base_failure(error: &CredentialsError) -> ProviderError {
         (Some(400..=499), Some(code)) => {
             ProviderError::new(Fault::OwnIdentity, "our own credentials were refused").with_code(Some(code))
         }
-        // The metadata server's own word for having no service account to give.
-        (Some(404), None) => ProviderError::new(Fault::OwnIdentity, "the machine has no service account")
-            .with_code(Some("NOT_FOUND")),
-        (Some(400..=499), None) if words.iter().any(|words| words.contains("PERMISSION_DENIED")) => {
-            ProviderError::new(Fault::OwnIdentity, "our own credentials were refused")
-                .with_code(Some("PERMISSION_DENIED"))
-        }
-        (Some(400..=499), None) if words.iter().any(|words| words.contains("UNAUTHENTICATED")) => {
-            ProviderError::new(Fault::OwnIdentity, "our own credentials were refused")
-                .with_code(Some("UNAUTHENTICATED"))
-        }
+        (Some(status @ 400..=499), None) => match refusal_of_ours(status, &words) {
+            Some(code) => {
+                ProviderError::new(Fault::OwnIdentity, "our own identity was refused").with_code(Some(code))
+            }
+            None => {
+                ProviderError::new(Fault::Unavailable, "the source of our own identity answers strangely")
+            }
+        },
         (Some(_), _) => {
             ProviderError::new(Fault::Unavailable, "the source of our own identity answers that it cannot")
         }
@@ -306,6 +303,18 @@ pub(crate) fn base_failure(error: &CredentialsError) -> ProviderError {
         ),
         (None, _) => ProviderError::new(Fault::OwnIdentity, "our own credentials could not be loaded"),
     }
+}
+
+/// The code under which Google refuses us a token of our own; `None` if the answer says nothing about us. The metadata
+/// server answers in plain words.
+fn refusal_of_ours(status: u16, words: &[String]) -> Option<&'static str> {
+    let says = |word: &str| words.iter().any(|words| words.contains(word));
+    let known = ["PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND", "FAILED_PRECONDITION"];
+    known.into_iter().find(|code| says(code)).or(match status {
+        404 => Some("NOT_FOUND"),
+        403 if says("is disabled") || says("Permission ") => Some("PERMISSION_DENIED"),
+        _ => None,
+    })
 }
 
 /// The code of an OAuth error in what the SDK says about an answer (<https://www.rfc-editor.org/rfc/rfc6749#section-5.2>,
