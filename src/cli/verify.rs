@@ -119,6 +119,7 @@ fn finding_json(finding: &v1::Finding) -> Value {
 /// One line for what passed or was skipped; for the rest, all that is known.
 fn text(report: &v1::VerifyBindingResponse, paint: Paint) -> String {
     let mut out = String::new();
+    let mut skipped_because = "";
     for finding in &report.findings {
         let took =
             finding.latency.map(seconds).map_or_else(String::new, |s| format!(" ({:.0} ms)", s * 1000.0));
@@ -130,7 +131,14 @@ fn text(report: &v1::VerifyBindingResponse, paint: Paint) -> String {
                 .map(|()| explain(finding, &mut out)),
             Verdict::Warning => writeln!(out, "{}{}", paint.verdict("warning", YELLOW), paint.bold(&title))
                 .map(|()| explain(finding, &mut out)),
-            _ => writeln!(out, "{}{title}: {}", paint.verdict("skipped", DIM), finding.detail),
+            // What one failure keeps from being done is skipped for the same reason; it is said once.
+            _ if finding.detail == skipped_because => {
+                writeln!(out, "{}{title}", paint.verdict("skipped", DIM))
+            }
+            _ => {
+                skipped_because = &finding.detail;
+                writeln!(out, "{}{title}: {}", paint.verdict("skipped", DIM), finding.detail)
+            }
         };
     }
     out.trim_end().trim_start_matches('\n').to_owned()
@@ -162,7 +170,9 @@ fn explain(finding: &v1::Finding, out: &mut String) {
         let _ = writeln!(out, "{:MARGIN$}{number}. {} ({})", "", cause.text, cause.reason);
         let _ = writeln!(out, "{}", indented(&cause.mend, MARGIN + 7));
     }
-    out.push('\n');
+    if finding.verdict() == Verdict::Failed || !finding.causes.is_empty() {
+        out.push('\n');
+    }
 }
 
 // === Colours ===
@@ -225,6 +235,7 @@ mod tests {
                 finding("find out who we are", Verdict::Passed, "we are us"),
                 denied,
                 finding("wrap a random value", Verdict::Skipped, "no session"),
+                finding("unwrap it again", Verdict::Skipped, "no session"),
             ],
             verdict: Verdict::Failed.into(),
             state: v1::BindingState::Pending.into(),
@@ -247,7 +258,8 @@ mod tests {
          2. It names somebody else. (PRINCIPAL_DIFFERS)
                 aws iam other
 
- skipped wrap a random value: no session";
+ skipped wrap a random value: no session
+ skipped unwrap it again";
 
     #[test]
     fn a_failure_is_told_with_edge_code_causes_and_what_to_paste() {

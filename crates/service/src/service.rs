@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 use crate::decision::{Decision, Recorder};
 use crate::directory::Directory;
+use crate::verify::Verifying;
 use crate::{Caller, ServiceError, Settings};
 
 /// What a service is built of.
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) deployment: DeploymentId,
     pub(crate) providers: Providers,
     pub(crate) watches: Arc<Semaphore>,
+    pub(crate) verifying: Verifying,
     authorizer: Arc<dyn Authorizer>,
     recorder: Arc<Recorder>,
     follower: AbortHandle,
@@ -77,6 +79,7 @@ impl Service {
             deployment: parts.deployment,
             providers: parts.providers,
             watches: Arc::new(Semaphore::new(parts.settings.watches)),
+            verifying: Verifying::default(),
             authorizer: parts.authorizer,
             recorder: Arc::new(recorder),
             follower,

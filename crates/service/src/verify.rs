@@ -1,7 +1,10 @@
 //! Verification of a binding: whether it works, and if not, at which step and why.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use leasehold_authz::Operation;
-use leasehold_ids::BindingName;
+use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{Examination, Subject};
 use leasehold_provider::{Depth, Verdict};
 use leasehold_tenant::{Binding, BindingState, ChangeError, Tenant};
@@ -16,6 +19,37 @@ pub struct Verified {
     pub examination: Examination,
     /// The state of the binding that was verified.
     pub state: BindingState,
+}
+
+/// The tenants of whom a binding is being verified. One at a time for each: a verification makes a dozen calls among those
+/// of the tenant's proofs, and many at once would keep the tenant's leases from being proven.
+#[derive(Debug, Default)]
+pub(crate) struct Verifying(Mutex<BTreeSet<TenantId>>);
+
+/// A verification under way, until it is dropped.
+struct Turn<'a> {
+    all: &'a Verifying,
+    tenant: TenantId,
+}
+
+impl Verifying {
+    fn begin(&self, tenant: &TenantId) -> Result<Turn<'_>, ServiceError> {
+        match self.tenants().insert(tenant.clone()) {
+            true => Ok(Turn { all: self, tenant: tenant.clone() }),
+            false => Err(ServiceError::OverLimit("verifications of one tenant at a time")),
+        }
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
+        // The set is whole after every statement that holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.all.tenants().remove(&self.tenant);
+    }
 }
 
 impl Verified {
@@ -40,7 +74,8 @@ impl Service {
     /// will work. A deleted tenant's cloud is not asked any more, and neither is that of a RETIRED binding.
     ///
     /// # Errors
-    /// [`ServiceError::UnknownBinding`]; [`ServiceError::TenantDeleted`]; [`ServiceError::Change`] if the binding is RETIRED.
+    /// [`ServiceError::UnknownBinding`]; [`ServiceError::TenantDeleted`]; [`ServiceError::Change`] if the binding is RETIRED;
+    /// [`ServiceError::OverLimit`] while another binding of the tenant, or this one, is being verified.
     pub async fn verify_binding(
         &self,
         caller: &Caller,
@@ -61,6 +96,7 @@ impl Service {
         let tenant = self.inner.directory.read(name.tenant()).await?;
         let binding = verifiable(&tenant, name)?;
         decision.about(binding);
+        let _turn = self.inner.verifying.begin(&tenant.id)?;
         let examination = self.inner.leases.examine(&Subject::of(&tenant, binding), depth).await;
         if let Some(failure) = examination.failure.clone().map(ServiceError::from) {
             decision.told(failure.cloud());

@@ -76,6 +76,27 @@ async fn the_cloud_of_a_retired_binding_or_a_deleted_tenant_is_not_asked() {
 }
 
 #[tokio::test]
+async fn p9_a_tenants_bindings_are_verified_one_at_a_time() {
+    let world = World::with_acme().await;
+    world.create_tenant("globex").await;
+    world.create_binding("globex", "main").await;
+    world.cloud.be_silent_to("slow");
+    world.create_binding("acme", "slow").await;
+    let service = world.service.clone();
+    let slow =
+        tokio::spawn(
+            async move { service.verify_binding(&root(), &name("acme", "slow"), Depth::Access).await },
+        );
+    world.clock.settle().await;
+    assert!(matches!(verify(&world, "main").await, Err(ServiceError::OverLimit(_))));
+    let other = world.service.verify_binding(&root(), &name("globex", "main"), Depth::Access).await;
+    assert!(other.is_ok(), "others do not wait");
+    slow.abort();
+    assert!(slow.await.unwrap_err().is_cancelled());
+    assert!(verify(&world, "main").await.is_ok(), "a caller that went away leaves no mark");
+}
+
+#[tokio::test]
 async fn p7_a_verification_is_recorded_with_what_the_cloud_said() {
     let world = World::with_acme().await;
     world.cloud.deny_trust(true);
