@@ -10,6 +10,7 @@ use leasehold_lease::Providers;
 use leasehold_provider::{Guarded, KeyProvider, Limits};
 use leasehold_provider_aws::{AwsConfig, AwsProvider};
 use leasehold_provider_azure::{AzureConfig, AzureProvider};
+use leasehold_provider_gcp::{GcpConfig, GcpProvider};
 use leasehold_secret::Arena;
 use leasehold_tenant::{Binding, ExternalId, NewBinding, RESERVED_PREFIX};
 use serde::Deserialize;
@@ -24,6 +25,8 @@ pub struct Clouds {
     pub aws: Option<AwsConfig>,
     /// Azure: see [`AzureConfig`].
     pub azure: Option<AzureConfig>,
+    /// Google Cloud: see [`GcpConfig`].
+    pub gcp: Option<GcpConfig>,
     /// Keys of the platform's own, for tenants that bring none.
     pub operator: Option<Operator>,
 }
@@ -44,6 +47,8 @@ pub struct Operator {
 pub enum OperatorCloud {
     /// In Azure, reached as `[providers.azure]` says.
     Azure,
+    /// In Google Cloud, reached as `[providers.gcp]` says.
+    Gcp,
 }
 
 /// The clouds that there are to be cannot work.
@@ -80,7 +85,7 @@ pub enum ProvidersError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No cloud is configured, so no binding could ever work.
-    #[error("no cloud is enabled: configure providers.aws or providers.azure")]
+    #[error("no cloud is enabled: configure providers.aws, providers.azure or providers.gcp")]
     None,
 }
 
@@ -99,6 +104,9 @@ pub(crate) async fn build(
     }
     if let Some(azure) = clouds.azure {
         built.push(cloud("azure", AzureProvider::build(azure, arena.clone()).await)?);
+    }
+    if let Some(gcp) = clouds.gcp {
+        built.push(cloud("gcp", GcpProvider::build(gcp, arena.clone()).await)?);
     }
     if built.is_empty() {
         return Err(ProvidersError::None);
@@ -122,6 +130,10 @@ async fn operator(
         OperatorCloud::Azure => {
             let config = settings("azure", clouds.azure.as_ref())?;
             cloud("operator", AzureProvider::build_operator(config, keys, arena).await)
+        }
+        OperatorCloud::Gcp => {
+            let config = settings("gcp", clouds.gcp.as_ref())?;
+            cloud("operator", GcpProvider::build_operator(config, keys, arena).await)
         }
     }
 }
@@ -207,8 +219,8 @@ mod tests {
     async fn each_section_enables_its_cloud_and_the_operators_keys_are_a_kind_of_their_own() {
         let aws = "[aws]\nregion = 'eu-central-1'\n";
         assert_eq!(kinds(aws).await.unwrap(), ["aws"]);
-        let all = format!("{aws}{AZURE}{}", own(&format!("'{KEY}'")));
-        assert_eq!(kinds(&all).await.unwrap(), ["aws", "azure", "operator"]);
+        let all = format!("{aws}{AZURE}[gcp]\n{}", own(&format!("'{KEY}'")));
+        assert_eq!(kinds(&all).await.unwrap(), ["aws", "azure", "gcp", "operator"]);
     }
 
     #[tokio::test]
