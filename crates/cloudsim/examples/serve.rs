@@ -8,14 +8,16 @@ use std::error::Error;
 use std::io::Write;
 
 use leasehold_cloudsim::aws::scenario::ScenarioSpec;
-use leasehold_cloudsim::{Config, Simulator};
+use leasehold_cloudsim::{Config, Simulator, azure};
 use tokio::io::AsyncReadExt;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let simulator = Simulator::start(Config::ephemeral("eu-central-1".parse()?)).await?;
-    let scenario = simulator.control().aws().build(&ScenarioSpec::with_tenants(&["acme", "globex"])?)?;
-    let line = serde_json::json!({"endpoints": simulator.endpoints(), "scenario": scenario});
+    let tenants = ["acme", "globex"];
+    let scenario = simulator.control().aws().build(&ScenarioSpec::with_tenants(&tenants)?)?;
+    let azure = simulator.control().azure().build(&azure::scenario::ScenarioSpec::with_tenants(&tenants)?)?;
+    let line = serde_json::json!({"endpoints": simulator.endpoints(), "scenario": scenario, "azure": azure});
     writeln!(std::io::stdout(), "{line}")?;
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;

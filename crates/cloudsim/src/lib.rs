@@ -13,9 +13,10 @@
 //! - An edit takes effect at its propagation delay after it was made, never earlier, and later edits win.
 //! - It depends on none of Leasehold's other crates, so that it cannot share their mistakes.
 //!
-//! Read on in [`simulator`], [`control`], [`aws`], then [`faults`], [`log`], [`clock`].
+//! Read on in [`simulator`], [`control`], [`aws`], [`azure`], then [`faults`], [`log`], [`clock`].
 
 pub mod aws;
+pub mod azure;
 pub mod clock;
 pub mod control;
 pub mod error;
@@ -29,6 +30,6 @@ pub mod secret;
 mod server;
 pub mod simulator;
 
-pub use control::{AwsControl, Control};
+pub use control::{AwsControl, AzureControl, Control};
 pub use error::SimError;
 pub use simulator::{Config, Endpoints, Simulator};

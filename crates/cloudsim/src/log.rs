@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 /// Who called what on which resource; the part of a call that faults and log queries match on.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CallFacts {
-    /// `sts`, `kms`, `imds` or `container`.
+    /// `sts`, `kms`, `imds`, `container`, `entra`, `key_vault` or `azure_identity`.
     pub service: String,
     /// The operation as the cloud names it: `AssumeRole`, `Decrypt`, …
     pub operation: String,
@@ -42,7 +42,7 @@ pub struct CallFacts {
     /// ARN of the role being assumed or served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// ARN of the key used.
+    /// ARN of the key used; in Azure its URL without the version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// The key's version, in clouds that have versions.
@@ -107,7 +107,7 @@ pub struct CallRecord {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CallMatch {
-    /// `sts`, `kms`, `imds` or `container`.
+    /// As in [`CallFacts::service`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The operation, exactly.
@@ -122,7 +122,7 @@ pub struct CallMatch {
     /// ARN of the role assumed, or of the role whose session calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// ARN of the key.
+    /// ARN or URL of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// The key's version, in clouds that have versions.

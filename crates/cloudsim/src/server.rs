@@ -1,5 +1,5 @@
-//! The HTTP/1.1 server under every listener: whole requests in, and answers that may also be withheld, cut short or
-//! replaced by a connection reset.
+//! The HTTP/1.1 server under every listener, with or without TLS: whole requests in, and answers that may also be
+//! withheld, cut short or replaced by a connection reset.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,8 +16,11 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +56,23 @@ pub(crate) struct Listener {
     address: SocketAddr,
 }
 
+/// What HTTP is spoken over, and the TCP connection under it.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 impl Listener {
     pub(crate) async fn bind(address: SocketAddr) -> Result<Self, SimError> {
         let bind = |source| SimError::Bind { address, source };
@@ -65,8 +85,14 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `stop`; the tasks of its connections belong to `tasks`.
-    pub(crate) fn serve(self, handler: Arc<dyn Handler>, stop: CancellationToken, tasks: &TaskTracker) {
+    /// Serves until `stop`, over TLS if there is an acceptor; the tasks of its connections belong to `tasks`.
+    pub(crate) fn serve(
+        self,
+        handler: Arc<dyn Handler>,
+        tls: Option<TlsAcceptor>,
+        stop: CancellationToken,
+        tasks: &TaskTracker,
+    ) {
         let connections = tasks.clone();
         tasks.spawn(async move {
             loop {
@@ -79,19 +105,41 @@ impl Listener {
                     tokio::task::yield_now().await;
                     continue;
                 };
-                connections.spawn(serve_connection(stream, peer, handler.clone(), stop.clone()));
+                let _ = stream.set_nodelay(true);
+                match tls.clone() {
+                    Some(tls) => {
+                        connections.spawn(serve_tls(stream, tls, peer, handler.clone(), stop.clone()))
+                    }
+                    None => connections.spawn(serve_connection(stream, peer, handler.clone(), stop.clone())),
+                };
             }
         });
     }
 }
 
-async fn serve_connection(
+async fn serve_tls(
     stream: TcpStream,
+    tls: TlsAcceptor,
     peer: SocketAddr,
     handler: Arc<dyn Handler>,
     stop: CancellationToken,
 ) {
-    let _ = stream.set_nodelay(true);
+    let shaken = tokio::select! {
+        () = stop.cancelled() => return,
+        shaken = tls.accept(stream) => shaken,
+    };
+    // A client that does not trust the certificate says so by leaving.
+    if let Ok(stream) = shaken {
+        serve_connection(stream, peer, handler, stop).await;
+    }
+}
+
+async fn serve_connection(
+    stream: impl Stream,
+    peer: SocketAddr,
+    handler: Arc<dyn Handler>,
+    stop: CancellationToken,
+) {
     let reset = Arc::new(Notify::new());
     let service = service_fn(|request: Request<Incoming>| {
         let (handler, reset) = (handler.clone(), reset.clone());
@@ -105,7 +153,7 @@ async fn serve_connection(
     };
     if resetting {
         // Closing with zero linger sends RST instead of FIN.
-        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+        let _ = connection.into_parts().io.into_inner().tcp().set_zero_linger();
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +15,7 @@ use crate::aws::container::{self, Container};
 use crate::aws::endpoint::Endpoint;
 use crate::aws::imds::Imds;
 use crate::aws::world::World;
+use crate::azure::{self, identity};
 use crate::clock::SimClock;
 use crate::control::Control;
 use crate::control::http::ControlHandler;
@@ -32,6 +34,10 @@ pub struct Config {
     pub imds: SocketAddr,
     /// The container credentials endpoint.
     pub container: SocketAddr,
+    /// Microsoft Entra ID and Key Vault, over TLS.
+    pub azure: SocketAddr,
+    /// Azure's managed-identity endpoint.
+    pub azure_identity: SocketAddr,
     /// The control API. It has no access control: keep it on loopback.
     pub control: SocketAddr,
     /// The region that the platform's machine is in. Default: `eu-central-1`.
@@ -44,11 +50,21 @@ impl Config {
     /// Everything on ephemeral ports of 127.0.0.1, in this region.
     pub fn ephemeral(region: Region) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { aws: any, imds: any, container: any, control: any, region, log_capacity: 65_536 }
+        Self {
+            aws: any,
+            imds: any,
+            container: any,
+            azure: any,
+            azure_identity: any,
+            control: any,
+            region,
+            log_capacity: 65_536,
+        }
     }
 }
 
-/// Where a running simulator listens. Serialised, it shows the container's token, which its clients need.
+/// Where a running simulator listens. Serialised, it shows the container's token and the managed-identity header, which
+/// their clients need.
 #[derive(Clone, Serialize)]
 pub struct Endpoints {
     /// STS and KMS, as `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL_KMS` take it.
@@ -59,6 +75,15 @@ pub struct Endpoints {
     pub container: String,
     /// What `AWS_CONTAINER_AUTHORIZATION_TOKEN` has to hold.
     pub container_token: SecretText,
+    /// Entra ID and Key Vault, `https://127.0.0.1:…`. A connection serves the cloud's own names by its `Host` header, so
+    /// that clients may go to `login.microsoftonline.com` or `acme.vault.azure.net` at this address.
+    pub azure: String,
+    /// The certificate authority, in PEM, that signed the certificate of [`Endpoints::azure`]. Made anew for each simulator.
+    pub azure_ca: String,
+    /// The managed-identity endpoint, as `AZURE_POD_IDENTITY_AUTHORITY_HOST` takes it.
+    pub azure_identity: String,
+    /// What `IDENTITY_HEADER` has to hold where `IDENTITY_ENDPOINT` is used, as on App Service.
+    pub azure_identity_header: SecretText,
     /// The control API's base, `http://…/control/v1`.
     pub control: String,
     /// The region of the platform's machine.
@@ -72,6 +97,8 @@ impl fmt::Debug for Endpoints {
             .field("aws", &self.aws)
             .field("imds", &self.imds)
             .field("container", &self.container)
+            .field("azure", &self.azure)
+            .field("azure_identity", &self.azure_identity)
             .field("control", &self.control)
             .finish_non_exhaustive()
     }
@@ -99,6 +126,19 @@ impl Endpoints {
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", self.container_token.expose().to_owned()),
         ]
     }
+
+    /// The environment variable that has an SDK take its managed identity from the instance metadata service.
+    pub fn azure_instance_environment(&self) -> [(&'static str, String); 1] {
+        [("AZURE_POD_IDENTITY_AUTHORITY_HOST", self.azure_identity.clone())]
+    }
+
+    /// The environment variables that have an SDK take its managed identity as on App Service.
+    pub fn azure_app_service_environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("IDENTITY_ENDPOINT", format!("{}{}", self.azure_identity, identity::APP_SERVICE_PATH)),
+            ("IDENTITY_HEADER", self.azure_identity_header.expose().to_owned()),
+        ]
+    }
 }
 
 /// Everything that the listeners and the control interface share.
@@ -108,6 +148,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) log: CallLog,
     pub(crate) aws: World,
+    pub(crate) azure: azure::world::World,
 }
 
 /// A running simulator. Dropping it stops its listeners; [`Simulator::shutdown`] also waits for them.
@@ -134,12 +175,20 @@ impl Simulator {
         let imds = Listener::bind(config.imds).await?;
         let container = Listener::bind(config.container).await?;
         let control = Listener::bind(config.control).await?;
+        let azure = Listener::bind(config.azure).await?;
+        let azure_identity = Listener::bind(config.azure_identity).await?;
+        let azure_tls = azure::tls::Certificate::generate()?;
         let token = SecretText::generate(24)?;
+        let identity_header = SecretText::generate(24)?;
         let endpoints = Endpoints {
             aws: format!("http://{}", aws.address()),
             imds: format!("http://{}", imds.address()),
             container: format!("http://{}{}", container.address(), container::PATH),
             container_token: token.clone(),
+            azure: format!("https://{}", azure.address()),
+            azure_ca: azure_tls.authority,
+            azure_identity: format!("http://{}", azure_identity.address()),
+            azure_identity_header: identity_header.clone(),
             control: format!("http://{}{}", control.address(), crate::control::BASE),
             region: config.region.clone(),
         };
@@ -148,6 +197,7 @@ impl Simulator {
             faults: Faults::default(),
             log: CallLog::new(config.log_capacity),
             aws: World::default(),
+            azure: azure::world::World::default(),
             config,
         });
         let simulator = Self {
@@ -158,7 +208,9 @@ impl Simulator {
         };
         simulator.serve(aws, Endpoint { shared: shared.clone() });
         simulator.serve(imds, Imds { shared: shared.clone(), tokens: Mutex::new(HashMap::new()) });
-        simulator.serve(container, Container { shared, token });
+        simulator.serve(container, Container { shared: shared.clone(), token });
+        simulator.serve_tls(azure, azure_tls.acceptor, azure::endpoint::Endpoint { shared: shared.clone() });
+        simulator.serve(azure_identity, identity::Identity { shared, header: identity_header });
         simulator.serve(control, ControlHandler::new(simulator.control(), simulator.endpoints.clone()));
         Ok(simulator)
     }
@@ -181,7 +233,11 @@ impl Simulator {
     }
 
     fn serve(&self, listener: Listener, handler: impl Handler) {
-        listener.serve(Arc::new(handler), self.stop.clone(), &self.tasks);
+        listener.serve(Arc::new(handler), None, self.stop.clone(), &self.tasks);
+    }
+
+    fn serve_tls(&self, listener: Listener, tls: TlsAcceptor, handler: impl Handler) {
+        listener.serve(Arc::new(handler), Some(tls), self.stop.clone(), &self.tasks);
     }
 }
 

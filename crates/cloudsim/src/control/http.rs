@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{BASE, Control, calls, http_aws};
+use super::{BASE, Control, calls, http_aws, http_azure};
 use crate::error::SimError;
 use crate::faults::{FaultId, FaultSpec};
 use crate::server::{Handler, Outcome, plain};
@@ -38,7 +38,8 @@ impl ControlHandler {
             .route("/calls", get(list_calls).delete(clear_calls))
             .route("/clock", get(read_clock))
             .route("/clock/advance", post(advance))
-            .nest("/aws", http_aws::routes());
+            .nest("/aws", http_aws::routes())
+            .nest("/azure", http_azure::routes());
         Self { router: Router::new().nest(BASE, routes).with_state(control) }
     }
 }

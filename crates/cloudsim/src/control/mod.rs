@@ -3,9 +3,11 @@
 //! [`Control`] is the in-process form; `http` offers the same over HTTP and JSON.
 
 mod aws;
+pub mod azure;
 mod calls;
 pub(crate) mod http;
 mod http_aws;
+mod http_azure;
 pub(crate) mod model;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use crate::log::{CallQuery, CallRecord};
 use crate::simulator::Shared;
 
 pub use aws::AwsControl;
+pub use azure::AzureControl;
 pub use model::{
     AccessKeySpec, IssuerSpec, KeyInfo, KeyInput, OidcProviderSpec, RoleInfo, RoleSpec, UserSpec, WorldInfo,
 };
@@ -46,6 +49,11 @@ impl Control {
     /// The part about AWS.
     pub fn aws(&self) -> AwsControl {
         AwsControl::new(self.shared.clone())
+    }
+
+    /// The part about Azure.
+    pub fn azure(&self) -> AzureControl {
+        AzureControl::new(self.shared.clone())
     }
 
     /// Injects a fault.

@@ -5,6 +5,8 @@
 mod ambient;
 mod client;
 
+mod azure;
+
 mod control;
 mod credentials;
 mod faults;

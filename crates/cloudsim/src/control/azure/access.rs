@@ -1,0 +1,78 @@
+//! Roles and their assignments.
+
+use serde_json::Value;
+
+use super::AzureControl;
+use crate::azure::ids::DirectoryId;
+use crate::azure::rbac::{CustomRole, WrittenAssignment};
+use crate::azure::world::{EditKind, State};
+use crate::error::SimError;
+
+impl AzureControl {
+    /// Assigns a role, written as Azure Resource Manager has it: `{"properties": {"roleDefinitionId", "principalId",
+    /// "principalType"}, "scope"}`. Gives the assignment's name.
+    ///
+    /// # Errors
+    /// When it is malformed or conditional, exists already, or names a role, principal or subscription that does not exist.
+    pub fn put_role_assignment(&self, assignment: &Value) -> Result<String, SimError> {
+        let written = WrittenAssignment::read(assignment)?;
+        let now = self.shared.clock.now();
+        let mut state = self.shared.azure.write();
+        let time = state.edit_time(EditKind::Rbac, now);
+        let directory = governing(&written, &state)?;
+        let known = state.directories[&directory]
+            .principals
+            .values()
+            .any(|principal| principal.object_id == written.principal && *principal.present.newest());
+        if !known {
+            let name = format!("{} (PrincipalNotFound) in directory {directory}", written.principal);
+            return Err(SimError::not_found("principal", name));
+        }
+        state.access.assign(written, time)
+    }
+
+    /// Takes a role assignment away.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn delete_role_assignment(&self, name: &str) -> Result<(), SimError> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.azure.write();
+        let time = state.edit_time(EditKind::Rbac, now);
+        // One that was taken away before makes room for the same again.
+        state
+            .access
+            .assignments
+            .retain(|assignment| *assignment.present.newest() || *assignment.present.at(now));
+        let found =
+            state.access.assignments.iter_mut().find(|assignment| assignment.name.eq_ignore_ascii_case(name));
+        found
+            .map(|assignment| assignment.present.set(false, time))
+            .ok_or_else(|| SimError::not_found("role assignment", name))
+    }
+
+    /// Defines a custom role, written as Azure Resource Manager or the CLI has it. Gives its id.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn put_role_definition(&self, definition: &Value) -> Result<String, SimError> {
+        let (id, role) = CustomRole::read(definition)?;
+        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        self.shared.azure.write().access.custom.insert(id.clone(), role);
+        Ok(id)
+    }
+}
+
+/// The directory whose subscription an assignment's scope is in.
+fn governing(written: &WrittenAssignment, state: &State) -> Result<DirectoryId, SimError> {
+    let subscription = written
+        .subscription()
+        .ok_or_else(|| SimError::invalid("role assignment", "its scope is in no subscription"))?;
+    let found = state
+        .directories
+        .values()
+        .find(|directory| directory.subscription.as_str().eq_ignore_ascii_case(subscription));
+    found
+        .map(|directory| directory.id.clone())
+        .ok_or_else(|| SimError::not_found("subscription", subscription))
+}

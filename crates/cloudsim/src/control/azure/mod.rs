@@ -1,0 +1,51 @@
+//! The control interface of the simulated Azure.
+
+mod access;
+mod edits;
+mod entra;
+mod keys;
+pub mod model;
+mod world;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::azure::ids::ObjectId;
+use crate::azure::scenario::{self, Scenario, ScenarioSpec, Tenant};
+use crate::error::SimError;
+use crate::simulator::Shared;
+
+/// The control interface of the simulated Azure. Clones control the same one.
+#[derive(Clone)]
+pub struct AzureControl {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for AzureControl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("AzureControl").finish_non_exhaustive()
+    }
+}
+
+impl AzureControl {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Makes a ready-made world; what it names must not exist yet.
+    ///
+    /// # Errors
+    /// When a name is taken or malformed.
+    pub fn build(&self, spec: &ScenarioSpec) -> Result<Scenario, SimError> {
+        scenario::build(self, spec)
+    }
+
+    /// Does what the onboarding asks of a tenant: lets the application in, gives it the role Key Vault Crypto Service
+    /// Encryption User at the key, and puts the challenge on the key's current version. Gives the principal let in.
+    ///
+    /// # Errors
+    /// When something of the tenant's does not exist any more, or the role was assigned already.
+    pub fn onboard(&self, tenant: &Tenant, challenge: &str) -> Result<ObjectId, SimError> {
+        scenario::onboard(self, tenant, challenge)
+    }
+}
