@@ -63,6 +63,11 @@ impl Wire {
         self.answer(200, body.to_string());
     }
 
+    /// Takes back an answer that nobody asked for; false if there is none.
+    pub(crate) fn drain(&self) -> bool {
+        self.answers.lock().unwrap().pop_front().is_some()
+    }
+
     /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.requests.lock().unwrap().clone()
