@@ -289,9 +289,15 @@ impl<'a> Examiner<'a> {
     async fn inspect(&mut self, session: &Session, depth: Depth) {
         let looked = self.provider.inspect(self.binding, self.own.as_ref(), session, depth);
         let findings = self.in_time(async { Ok(looked.await) }).await;
-        self.findings.extend(findings.unwrap_or_else(|error| {
+        let findings = findings.unwrap_or_else(|error| {
             vec![Finding::new("INSPECTION", "look more closely", Verdict::Skipped, error.detail())]
-        }));
+        });
+        // What a closer look says too it says better, with what mends it.
+        let causes = || findings.iter().flat_map(|finding| &finding.causes);
+        self.findings.retain(|earlier| {
+            earlier.verdict != Verdict::Warning || causes().all(|cause| cause.reason != earlier.check)
+        });
+        self.findings.extend(findings);
     }
 
     /// What every proof does, and so what decides whether the lease lives.

@@ -190,7 +190,7 @@ fn title(stage: Stage, binding: &Binding) -> String {
     match stage {
         Stage::OwnIdentity => "find out who we are".to_owned(),
         Stage::Settings => "read the binding's settings".to_owned(),
-        Stage::Assume => "become the tenant's principal".to_owned(),
+        Stage::Assume => "become the principal".to_owned(),
         Stage::Deputy => "make sure that nobody else gets in through us".to_owned(),
         Stage::Describe => format!("look at the key {}", binding.key),
         Stage::Wrap => "wrap a random value".to_owned(),

@@ -76,7 +76,8 @@ pub(crate) struct Odd {
     pub(crate) denied_hop: usize,
     /// Whether what was wrapped opens under any encryption context.
     pub(crate) loose: bool,
-    pub(crate) warning: bool,
+    /// Whether there is something about the key to warn of.
+    pub(crate) warns: bool,
     /// Whether the cloud is never done with looking more closely.
     pub(crate) endless: bool,
 }
@@ -376,12 +377,13 @@ impl KeyProvider for Cloud {
 
     async fn describe(&self, _: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
         self.oddity(|odd| odd.describe.clone())?;
-        let warning = Warning { reason: "ROTATION_OFF", text: "turn rotation on".into() };
+        let warnings = [("ROTATION_OFF", "turn rotation on"), ("EXPIRES_SOON", "make a new key")];
+        let warnings = warnings.map(|(reason, text)| Warning { reason, text: text.into() });
         let state = self.lock();
         Ok(answer_of(KeyDescription {
             current_version: state.version.clone(),
             rotates: None,
-            warnings: state.odd.warning.then_some(warning).into_iter().collect(),
+            warnings: if state.odd.warns { warnings.into() } else { Vec::new() },
         }))
     }
 
@@ -410,7 +412,14 @@ impl KeyProvider for Cloud {
         }
         let verdict = if depth == Depth::ExcessPermissions { Verdict::Warning } else { Verdict::Skipped };
         let seen = own.map_or("nobody", |own| &own.principal).to_owned();
-        vec![Finding::new("EXCESS_PERMISSIONS", "look for more than is needed", verdict, seen)]
+        let mut found =
+            vec![Finding::new("EXCESS_PERMISSIONS", "look for more than is needed", verdict, seen)];
+        if self.lock().odd.warns {
+            let (text, mend) = ("nobody turned it on".into(), "turn it on".into());
+            let rotation = Finding::new("ROTATION", "rotation of the key", Verdict::Warning, "it is off");
+            found.insert(0, rotation.because(Cause { reason: "ROTATION_OFF", text, mend }));
+        }
+        found
     }
 
     fn onboarding_kit(&self, _: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {

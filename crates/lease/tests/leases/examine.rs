@@ -76,8 +76,8 @@ async fn p1_a_verification_makes_no_lease_and_keeps_none_alive() {
     bench.cloud.both(Mood::Outage);
     bench.clock.advance(S(200)).await;
     bench.cloud.both(Mood::Allow);
-    bench.cloud.trust(Mood::Outage);
-    examine(&bench).await;
+    assert_eq!(examine(&bench).await.verdict(), Verdict::Passed);
+    bench.cloud.both(Mood::Outage);
     bench.clock.advance(S(101)).await;
     assert!(bench.unwrap(&wrapped).await.is_err(), "the bound counts from the last proof");
 }
@@ -222,9 +222,10 @@ async fn a_binding_that_was_never_activated_has_no_canary_to_try() {
 #[tokio::test]
 async fn warnings_and_a_closer_look_join_the_report() {
     let bench = Bench::new().await;
-    bench.cloud.odd(|odd| odd.warning = true);
+    bench.cloud.odd(|odd| odd.warns = true);
     let examination = bench.leases.examine(&bench.subject(), Depth::ExcessPermissions).await;
-    assert_eq!(with(&examination, Verdict::Warning), ["ROTATION_OFF", "EXCESS_PERMISSIONS"]);
+    let warned = ["EXPIRES_SOON", "ROTATION", "EXCESS_PERMISSIONS"];
+    assert_eq!(with(&examination, Verdict::Warning), warned, "and nothing is said twice");
     assert_eq!(examination.verdict(), Verdict::Warning);
     assert_eq!(examination.findings.last().unwrap().detail, "us", "the look knows who we are");
 }
