@@ -212,8 +212,15 @@ impl Version {
             }
         }
         for (name, value) in tags {
-            self.tags.entry(name).or_insert_with(|| Layered::new(None)).set(Some(value), time);
+            self.put_tag(&name, &value, time);
         }
+        self.updated = time.now;
+    }
+
+    /// Puts one tag, and leaves the others and the edits over them alone.
+    pub(crate) fn put_tag(&mut self, name: &str, value: &str, time: EditTime) {
+        let tag = self.tags.entry(name.to_owned()).or_insert_with(|| Layered::new(None));
+        tag.set(Some(value.to_owned()), time);
         self.updated = time.now;
     }
 

@@ -180,14 +180,14 @@ impl AzureControl {
     /// # Errors
     /// When the key does not exist.
     pub fn put_tag(&self, key: &KeyUrl, name: &str, value: &str) -> Result<(), SimError> {
-        let mut tags: BTreeMap<String, String> = {
-            let mut state = self.shared.azure.write();
-            let version = state.key_mut(key)?.version_mut(None);
-            let tags = version.map(|version| version.newest_tags());
-            tags.unwrap_or_default()
-        };
-        tags.insert(name.to_owned(), value.to_owned());
-        self.set_tags(key, tags)
+        let now = self.shared.clock.now();
+        let mut state = self.shared.azure.write();
+        let time = state.edit_time(EditKind::KeyState, now);
+        let version = state.key_mut(key)?.version_mut(None);
+        version
+            .ok_or_else(|| SimError::not_found("key version", key.to_string()))?
+            .put_tag(name, value, time);
+        Ok(())
     }
 
     /// Deletes a key, recoverably.

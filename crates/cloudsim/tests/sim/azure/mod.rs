@@ -3,6 +3,10 @@
 mod client;
 
 mod access;
+mod certificate;
+mod control;
 mod entra;
+mod faults;
 mod identity;
 mod key_vault;
+mod owner;
