@@ -18,6 +18,9 @@ const BYTES: RangeInclusive<usize> = leasehold_secret::ArenaConfig::MIN_BYTES..=
 /// A proof costs the cloud two calls and us some milliseconds.
 const RATE: RangeInclusive<f64> = 0.1..=10_000.0;
 
+/// Events are few: from one in a quarter of an hour.
+const EVENT_RATE: RangeInclusive<f64> = 0.001..=10_000.0;
+
 /// A call that takes longer holds its keys for nobody.
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 
@@ -36,6 +39,11 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Erro
 /// How many of something per second.
 pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     within(f64::deserialize(from)?, &RATE)
+}
+
+/// How many events per second.
+pub(super) fn event_rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within(f64::deserialize(from)?, &EVENT_RATE)
 }
 
 /// How long a call may take.

@@ -142,14 +142,14 @@ pub struct ReproveLimits {
     pub requests: usize,
     /// Requests per second about one tenant, in the long run. Default 0.2, twelve a minute: an edit leaves one to five
     /// events, and people make few.
-    #[serde(deserialize_with = "bound::rate")]
+    #[serde(deserialize_with = "bound::event_rate")]
     pub tenant_rate: f64,
     /// Requests about one tenant at once. Default 10: two edits of five events.
     #[serde(deserialize_with = "bound::count")]
     pub tenant_burst: u32,
     /// Requests per second of one feed, in the long run. Default 10: with two following proofs each, and every one of
     /// another tenant, 30 of the 300 proofs per second that there are.
-    #[serde(deserialize_with = "bound::rate")]
+    #[serde(deserialize_with = "bound::event_rate")]
     pub caller_rate: f64,
     /// Requests of one feed at once. Default 100, for what a feed held back during an outage.
     #[serde(deserialize_with = "bound::count")]
