@@ -8,6 +8,8 @@ mod aws;
 mod clock;
 mod cloud;
 mod demo;
+mod feed;
+mod feeds;
 mod isolation;
 mod keys;
 mod logs;

@@ -44,11 +44,16 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn start(cloud: Cloud) -> Self {
-        Self::logging(cloud, "info").await
+        Self::with(cloud, "info", &[]).await
     }
 
     /// One whose log shows what `filter` lets through.
     pub(crate) async fn logging(cloud: Cloud, filter: &str) -> Self {
+        Self::with(cloud, filter, &[]).await
+    }
+
+    /// One with further settings.
+    pub(crate) async fn with(cloud: Cloud, filter: &str, more: &[(&str, String)]) -> Self {
         let simulator = simulator().await;
         let estate = estate(cloud, &simulator, &["acme"]);
         let directory = tempfile::tempdir().unwrap();
@@ -63,6 +68,7 @@ impl Process {
             ("LEASEHOLD__AUDIT__FILE", audit.display().to_string()),
             ("LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED", "true".to_owned()),
         ];
+        settings.extend_from_slice(more);
         let environment = estate.environment();
         settings.extend(environment.iter().map(|(name, value)| (name.as_str(), value.clone())));
         let child = serve(&settings, &directory.path().join("log"));
