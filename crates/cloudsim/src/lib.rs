@@ -13,7 +13,7 @@
 //! - An edit takes effect at its propagation delay after it was made, never earlier, and later edits win.
 //! - It depends on none of Leasehold's other crates, so that it cannot share their mistakes.
 //!
-//! Read on in [`simulator`], [`control`], [`aws`], [`azure`], then [`faults`], [`log`], [`clock`].
+//! Read on in [`simulator`], [`control`], [`aws`], [`azure`], [`gcp`], then [`faults`], [`log`], [`clock`].
 
 pub mod aws;
 pub mod azure;
@@ -22,6 +22,7 @@ pub mod control;
 pub mod error;
 mod exchange;
 pub mod faults;
+pub mod gcp;
 pub mod issuer;
 mod jwt;
 pub mod log;
@@ -30,6 +31,6 @@ pub mod secret;
 mod server;
 pub mod simulator;
 
-pub use control::{AwsControl, AzureControl, Control};
+pub use control::{AwsControl, AzureControl, Control, GcpControl};
 pub use error::SimError;
 pub use simulator::{Config, Endpoints, Simulator};

@@ -21,6 +21,7 @@ use crate::control::Control;
 use crate::control::http::ControlHandler;
 use crate::error::SimError;
 use crate::faults::Faults;
+use crate::gcp;
 use crate::log::CallLog;
 use crate::secret::SecretText;
 use crate::server::{Handler, Listener};
@@ -38,6 +39,10 @@ pub struct Config {
     pub azure: SocketAddr,
     /// Azure's managed-identity endpoint.
     pub azure_identity: SocketAddr,
+    /// Cloud KMS, IAM Credentials, STS and OAuth tokens of Google Cloud.
+    pub gcp: SocketAddr,
+    /// Google's metadata server.
+    pub gcp_metadata: SocketAddr,
     /// The control API. It has no access control: keep it on loopback.
     pub control: SocketAddr,
     /// The region that the platform's machine is in. Default: `eu-central-1`.
@@ -56,6 +61,8 @@ impl Config {
             container: any,
             azure: any,
             azure_identity: any,
+            gcp: any,
+            gcp_metadata: any,
             control: any,
             region,
             log_capacity: 65_536,
@@ -84,6 +91,10 @@ pub struct Endpoints {
     pub azure_identity: String,
     /// What `IDENTITY_HEADER` has to hold where `IDENTITY_ENDPOINT` is used, as on App Service.
     pub azure_identity_header: SecretText,
+    /// Cloud KMS, IAM Credentials, STS and OAuth tokens of Google Cloud, `http://127.0.0.1:PORT`.
+    pub gcp: String,
+    /// Google's metadata server as `GCE_METADATA_HOST` takes it, `127.0.0.1:PORT`.
+    pub gcp_metadata: String,
     /// The control API's base, `http://…/control/v1`.
     pub control: String,
     /// The region of the platform's machine.
@@ -99,6 +110,8 @@ impl fmt::Debug for Endpoints {
             .field("container", &self.container)
             .field("azure", &self.azure)
             .field("azure_identity", &self.azure_identity)
+            .field("gcp", &self.gcp)
+            .field("gcp_metadata", &self.gcp_metadata)
             .field("control", &self.control)
             .finish_non_exhaustive()
     }
@@ -117,6 +130,11 @@ impl Endpoints {
     /// The environment variable that has an SDK take its credentials from the metadata service.
     pub fn instance_environment(&self) -> [(&'static str, String); 1] {
         [("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.imds.clone())]
+    }
+
+    /// The environment variable that has Google's SDKs take their credentials from the metadata server.
+    pub fn gcp_instance_environment(&self) -> [(&'static str, String); 1] {
+        [("GCE_METADATA_HOST", self.gcp_metadata.clone())]
     }
 
     /// The environment variables that have an SDK take its credentials as a container does.
@@ -149,6 +167,7 @@ pub(crate) struct Shared {
     pub(crate) log: CallLog,
     pub(crate) aws: World,
     pub(crate) azure: azure::world::World,
+    pub(crate) gcp: gcp::world::World,
 }
 
 /// A running simulator. Dropping it stops its listeners; [`Simulator::shutdown`] also waits for them.
@@ -174,6 +193,8 @@ impl Simulator {
         let aws = Listener::bind(config.aws).await?;
         let imds = Listener::bind(config.imds).await?;
         let container = Listener::bind(config.container).await?;
+        let gcp = Listener::bind(config.gcp).await?;
+        let gcp_metadata = Listener::bind(config.gcp_metadata).await?;
         let control = Listener::bind(config.control).await?;
         let azure = Listener::bind(config.azure).await?;
         let azure_identity = Listener::bind(config.azure_identity).await?;
@@ -189,6 +210,8 @@ impl Simulator {
             azure_ca: azure_tls.authority,
             azure_identity: format!("http://{}", azure_identity.address()),
             azure_identity_header: identity_header.clone(),
+            gcp: format!("http://{}", gcp.address()),
+            gcp_metadata: gcp_metadata.address().to_string(),
             control: format!("http://{}{}", control.address(), crate::control::BASE),
             region: config.region.clone(),
         };
@@ -198,6 +221,7 @@ impl Simulator {
             log: CallLog::new(config.log_capacity),
             aws: World::default(),
             azure: azure::world::World::default(),
+            gcp: gcp::world::World::new(endpoints.gcp.clone()),
             config,
         });
         let simulator = Self {
@@ -210,7 +234,10 @@ impl Simulator {
         simulator.serve(imds, Imds { shared: shared.clone(), tokens: Mutex::new(HashMap::new()) });
         simulator.serve(container, Container { shared: shared.clone(), token });
         simulator.serve_tls(azure, azure_tls.acceptor, azure::endpoint::Endpoint { shared: shared.clone() });
-        simulator.serve(azure_identity, identity::Identity { shared, header: identity_header });
+        simulator
+            .serve(azure_identity, identity::Identity { shared: shared.clone(), header: identity_header });
+        simulator.serve(gcp, gcp::endpoint::Endpoint { shared: shared.clone() });
+        simulator.serve(gcp_metadata, gcp::metadata::Metadata { shared });
         simulator.serve(control, ControlHandler::new(simulator.control(), simulator.endpoints.clone()));
         Ok(simulator)
     }

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{BASE, Control, calls, http_aws, http_azure};
+use super::{BASE, Control, calls, http_aws, http_azure, http_gcp};
 use crate::error::SimError;
 use crate::faults::{FaultId, FaultSpec};
 use crate::server::{Handler, Outcome, plain};
@@ -39,7 +39,8 @@ impl ControlHandler {
             .route("/clock", get(read_clock))
             .route("/clock/advance", post(advance))
             .nest("/aws", http_aws::routes())
-            .nest("/azure", http_azure::routes());
+            .nest("/azure", http_azure::routes())
+            .nest("/gcp", http_gcp::routes());
         Self { router: Router::new().nest(BASE, routes).with_state(control) }
     }
 }

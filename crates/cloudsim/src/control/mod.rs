@@ -5,9 +5,11 @@
 mod aws;
 pub mod azure;
 mod calls;
+pub mod gcp;
 pub(crate) mod http;
 mod http_aws;
 mod http_azure;
+mod http_gcp;
 pub(crate) mod model;
 
 use std::fmt;
@@ -22,6 +24,7 @@ use crate::simulator::Shared;
 
 pub use aws::AwsControl;
 pub use azure::AzureControl;
+pub use gcp::GcpControl;
 pub use model::{
     AccessKeySpec, IssuerSpec, KeyInfo, KeyInput, OidcProviderSpec, RoleInfo, RoleSpec, UserSpec, WorldInfo,
 };
@@ -54,6 +57,11 @@ impl Control {
     /// The part about Azure.
     pub fn azure(&self) -> AzureControl {
         AzureControl::new(self.shared.clone())
+    }
+
+    /// The part about Google Cloud.
+    pub fn gcp(&self) -> GcpControl {
+        GcpControl::new(self.shared.clone())
     }
 
     /// Injects a fault.

@@ -10,6 +10,7 @@ mod azure;
 mod control;
 mod credentials;
 mod faults;
+mod gcp;
 mod kms;
 mod kms_owner;
 mod kms_policy;

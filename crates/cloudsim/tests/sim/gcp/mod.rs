@@ -1,0 +1,5 @@
+//! The simulated Google Cloud over real sockets.
+
+mod client;
+mod credentials;
+mod keys;
