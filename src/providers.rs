@@ -45,6 +45,8 @@ pub struct Operator {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperatorCloud {
+    /// In AWS, reached as `[providers.aws]` says.
+    Aws,
     /// In Azure, reached as `[providers.azure]` says.
     Azure,
     /// In Google Cloud, reached as `[providers.gcp]` says.
@@ -127,6 +129,10 @@ async fn operator(
     }
     let (keys, arena) = (own.keys.clone(), arena.clone());
     match own.cloud {
+        OperatorCloud::Aws => {
+            let config = settings("aws", clouds.aws.as_ref())?;
+            cloud("operator", AwsProvider::build_operator(config, keys, arena).await)
+        }
         OperatorCloud::Azure => {
             let config = settings("azure", clouds.azure.as_ref())?;
             cloud("operator", AzureProvider::build_operator(config, keys, arena).await)
@@ -221,6 +227,9 @@ mod tests {
         assert_eq!(kinds(aws).await.unwrap(), ["aws"]);
         let all = format!("{aws}{AZURE}[gcp]\n{}", own(&format!("'{KEY}'")));
         assert_eq!(kinds(&all).await.unwrap(), ["aws", "azure", "gcp", "operator"]);
+        let key = "arn:aws:kms:eu-central-1:111122223333:key/k";
+        let in_aws = format!("{aws}[operator]\ncloud = 'aws'\nkeys = ['{key}']\n");
+        assert_eq!(kinds(&in_aws).await.unwrap(), ["aws", "operator"]);
     }
 
     #[tokio::test]

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use leasehold_client::api::convert::duration_to_proto;
 use leasehold_client::api::v1;
 use leasehold_client::{Client, Endpoint, Settings, SystemClock};
@@ -125,13 +124,12 @@ fn config(
     config.limits.drain = config::Span(Duration::from_secs(3));
     let endpoints = simulator.endpoints();
     let key = &scenario.access_key;
-    let credentials =
-        Credentials::new(key.access_key_id.clone(), key.secret_access_key.expose(), None, None, "cloudsim");
+    let base = BaseIdentity::fixed(key.access_key_id.clone(), key.secret_access_key.expose());
     let region: leasehold_provider_aws::Region = endpoints.region.to_string().parse()?;
     config.providers.aws = Some(AwsConfig {
         region: Some(region),
         endpoints: Endpoints { sts: Some(endpoints.aws.clone()), kms: Some(endpoints.aws.clone()) },
-        base: BaseIdentity::Fixed(credentials),
+        base,
         ..AwsConfig::default()
     });
     Ok(config)

@@ -1,8 +1,9 @@
 //! Becoming the tenant's principal, hop by hop, and trying to as a confused deputy would.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::types::Tag;
 use leasehold_provider::{Answer, Edge, Fault, OwnIdentity, ProviderError, Session};
 
@@ -13,6 +14,9 @@ use crate::settings::{Hop, Plan};
 
 /// How long a session lasts by AWS's word: the least that STS gives. A session that we lose is of no use for long.
 const SESSION_SECONDS: i32 = 900;
+
+/// When an access key expires that never does: the year 9999.
+const FAR_AWAY: Duration = Duration::from_secs(253_402_300_799);
 
 /// An external id that we never issue, in the form of those that we do, so that a trust policy which takes any of ours
 /// (`StringLike lh-*`) is caught as well.
@@ -58,6 +62,21 @@ pub(crate) async fn assume(clients: &Clients, plan: &Plan) -> Result<Answer<Sess
     let Taken { credentials, expires_at, request_id } =
         taken.ok_or_else(|| ProviderError::new(Fault::Misconfigured, "the binding names no role"))?;
     let session = Session::new(expires_at, RoleSession { credentials, key: plan.key.clone() });
+    Ok(Answer { value: session, request_id })
+}
+
+/// Ourselves, for the platform's own keys: our credentials, loaded anew, if AWS still takes them.
+pub(crate) async fn as_ourselves(clients: &Clients, key: &KeyArn) -> Result<Answer<Session>, ProviderError> {
+    let loaded = clients.base.provide_credentials().await;
+    let credentials = loaded.map_err(|_| {
+        ProviderError::new(Fault::OwnIdentity, "our own base credentials could not be loaded")
+    })?;
+    let (client, signed) = clients.sts(Some(&credentials));
+    let answer = client.get_caller_identity().customize().config_override(signed).send().await;
+    let answer = answer.map_err(|e| failure(Call::WhoAmI, &e))?;
+    let request_id = aws_sdk_sts::operation::RequestId::request_id(&answer).map(Into::into);
+    let expires_at = credentials.expiry().unwrap_or(SystemTime::UNIX_EPOCH + FAR_AWAY);
+    let session = Session::new(expires_at, RoleSession { credentials, key: key.clone() });
     Ok(Answer { value: session, request_id })
 }
 

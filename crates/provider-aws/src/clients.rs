@@ -10,6 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -33,6 +34,8 @@ const POOL_SIZE: usize = 64;
 pub(crate) struct Clients {
     /// The region whose STS we ask.
     pub(crate) sts_region: Region,
+    /// Who we are, loaded anew whenever it is asked.
+    pub(crate) base: SharedCredentialsProvider,
     /// Signs with our base identity.
     pub(crate) base_sts: aws_sdk_sts::Client,
     /// Signs with what each call brings.
@@ -58,7 +61,7 @@ impl Clients {
         };
         // Our own credentials alone are cached: they are ours, and asking the instance for them on every assume would be
         // throttled there. The cache loads them anew before they expire, and remembers no failure.
-        let base_sts = sts().credentials_provider(base).identity_cache(IdentityCache::lazy().build());
+        let base_sts = sts().credentials_provider(base.clone()).identity_cache(IdentityCache::lazy().build());
         let session_sts = sts().identity_cache(IdentityCache::no_cache());
         let mut regions = config.allowed_regions.clone();
         if regions.is_empty() {
@@ -75,6 +78,7 @@ impl Clients {
         }
         Ok(Self {
             sts_region: own,
+            base,
             base_sts: aws_sdk_sts::Client::from_conf(base_sts.build()),
             session_sts: aws_sdk_sts::Client::from_conf(session_sts.build()),
             kms,

@@ -57,6 +57,14 @@ pub enum BaseIdentity {
     Source(SharedCredentialsProvider),
 }
 
+impl BaseIdentity {
+    /// This access key, for tests and the simulator.
+    #[must_use]
+    pub fn fixed(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        Self::Fixed(Credentials::new(access_key_id, secret_access_key, None, None, "fixed"))
+    }
+}
+
 /// Settings for AWS that cannot work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +81,14 @@ pub enum AwsConfigError {
         region: Region,
         /// Ours.
         own: Region,
+    },
+    /// One of the platform's own keys that cannot be used.
+    #[error("the platform's own key {key} cannot be used: {why}")]
+    BadOperatorKey {
+        /// Which.
+        key: String,
+        /// What to change.
+        why: String,
     },
     /// An endpoint that is no URL.
     #[error("the {service} endpoint is not a URL: give scheme, host and port only")]

@@ -5,7 +5,9 @@
 //! left comes as a list, the likeliest first.
 
 mod key;
+mod operator;
 mod own;
+mod state;
 mod trust;
 mod words;
 
@@ -44,16 +46,16 @@ pub(crate) async fn explain(
     let Some(plan) = plan else { return vec![unreadable(failed)] };
     let own = own.unwrap_or("the principal of Leasehold");
     let (Some(documents), Some(role)) = (Documents::of(plan, own), plan.principal()) else {
-        return Vec::new();
+        return vec![operator::explain(&plan.key, own, error)];
     };
     let case = Case { clients, plan, documents, role, own, stage: failed.stage, error };
     match error.fault() {
         Fault::Denied { edge: Edge::Trust { hop } } => case.trust(*hop).await,
         Fault::Denied { edge: Edge::Key } => case.key_denied().await,
         Fault::KeyUnusable(KeyState::NotFound) => case.key_not_found().await,
-        Fault::KeyUnusable(state) => case.key_unusable(*state),
+        Fault::KeyUnusable(state) => vec![state::unusable(&plan.key, *state, error)],
         Fault::SessionExpired => vec![case.session_refused()],
-        Fault::Rejected => case.rejected(),
+        Fault::Rejected => vec![state::rejected(&plan.key)],
         Fault::Misconfigured => case.misconfigured(),
         _ => case.unavailable(),
     }
@@ -127,14 +129,14 @@ impl Case<'_> {
                     self.role
                 ),
             )],
-            _ => vec![self.unfit_key()],
+            _ => vec![state::unfit(&self.plan.key, error)],
         }
     }
 
     fn unavailable(&self) -> Vec<Cause> {
         match self.error.code() {
             Some("KMSInvalidStateException" | "KeyUnavailableException" | "DependencyTimeoutException") => {
-                vec![self.key_store_down()]
+                vec![state::store_down(&self.plan.key)]
             }
             Some("KEY_MISMATCH") => vec![cause(
                 "ANSWER_ABOUT_ANOTHER_KEY",

@@ -55,7 +55,7 @@ impl<'a> Documents<'a> {
             roles.push(RoleDocuments { role: &hop.role, trust, permissions });
             trusted = hop.role.as_str();
         }
-        let key_statement = policy::key_statement(plan.principal()?);
+        let key_statement = policy::key_statement(plan.principal()?.as_str());
         Some(Self { plan, roles, key_statement })
     }
 }
@@ -85,6 +85,21 @@ pub(crate) fn kit(plan: &Plan, request: &KitRequest<'_>) -> OnboardingKit {
         body: terraform::configuration(&documents),
     });
     OnboardingKit { sections, levers: levers::levers(&documents), costs: costs(plan, request) }
+}
+
+/// What there is to say to a tenant who brings no key.
+pub(crate) fn operator_kit(plan: &Plan, request: &KitRequest<'_>) -> OnboardingKit {
+    let body = format!(
+        "There is nothing to paste. What belongs to the binding {} is wrapped under {}, a key of the platform's own, which the \
+         platform uses as {}. It was issued the external id {}, which nobody asks for here.\n\nNobody but the platform's operator \
+         can revoke this. To hold the lever yourself, bring a key of your own and make a binding for it.",
+        request.binding.name, plan.key, request.own.principal, request.binding.external_id,
+    );
+    let title = "A key of the platform's own".to_owned();
+    let sections = vec![KitSection { title, format: KitFormat::Text, body }];
+    let notes = vec!["The platform pays for the calls, and they are in its own audit log.".to_owned()];
+    let costs = ProofCosts::of(request.proofs_per_month, Vec::new(), notes);
+    OnboardingKit { sections, levers: Vec::new(), costs }
 }
 
 /// One AssumeRole for each hop, then one Decrypt of the canary.

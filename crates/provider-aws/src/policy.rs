@@ -65,10 +65,10 @@ pub(crate) enum SourceIdentity<'a> {
     Inherits,
 }
 
-/// The statement of a key policy that lets `role` use the key.
-pub(crate) fn key_statement(role: &RoleArn) -> Value {
+/// The statement of a key policy that lets `principal` use the key.
+pub(crate) fn key_statement(principal: &str) -> Value {
     json!({
-        "Sid": "Leasehold", "Effect": "Allow", "Principal": { "AWS": role.as_str() },
+        "Sid": "Leasehold", "Effect": "Allow", "Principal": { "AWS": principal },
         "Action": KEY_ACTIONS, "Resource": "*",
     })
 }

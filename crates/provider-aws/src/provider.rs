@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use leasehold_envelope::KeyVersion;
+use leasehold_envelope::{KeyId, KeyVersion};
 use leasehold_ids::ProviderKind;
 use leasehold_provider::{
     Answer, Cause, Ciphertext, Depth, FailedStage, Fault, Finding, Generated, KeyDescription, KeyProvider,
@@ -12,7 +12,7 @@ use leasehold_provider::{
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
 
-use crate::arn::RoleArn;
+use crate::arn::{ArnError, KeyArn, RoleArn};
 use crate::assume::{self, RoleSession};
 use crate::clients::Clients;
 use crate::config::{AwsConfig, AwsConfigError};
@@ -25,28 +25,75 @@ use crate::settings::Plan;
 /// What envelopes and bindings call this provider. Never to change: it is part of every envelope.
 const KIND: &str = "aws";
 
+/// The same for the platform's own keys.
+const OPERATOR_KIND: &str = "operator";
+
 /// AWS STS and KMS, on the real SDKs. Put it behind [`leasehold_provider::Guarded`]: by itself it waits for ever and
 /// repeats nothing.
 pub struct AwsProvider {
     kind: ProviderKind,
     clients: Clients,
     principal: Option<RoleArn>,
+    keys: Keys,
     arena: Arena,
 }
 
+/// Whose keys these are.
+#[derive(Debug)]
+enum Keys {
+    /// Tenants', which we use as their roles.
+    Tenants,
+    /// The platform's own, these and no others, which we use as ourselves.
+    Operator(Vec<KeyArn>),
+}
+
 impl AwsProvider {
-    /// Makes the clients. Asks nothing of AWS, save for the region if nobody names one and we run on an instance.
+    /// A provider for tenants' keys. Asks nothing of AWS, save for the region if nobody names one and we run on an
+    /// instance.
     ///
     /// # Errors
     /// [`AwsConfigError`] with what to change.
     pub async fn build(config: AwsConfig, arena: Arena) -> Result<Self, AwsConfigError> {
+        Self::with_keys(config, KIND, Keys::Tenants, arena).await
+    }
+
+    /// A provider of kind `operator` for tenants who bring no key: bindings name one of `keys`, which we use with our own
+    /// identity, and have no settings. Such a tenant cannot revoke.
+    ///
+    /// # Errors
+    /// [`AwsConfigError`] with what to change.
+    pub async fn build_operator(
+        config: AwsConfig,
+        keys: Vec<KeyId>,
+        arena: Arena,
+    ) -> Result<Self, AwsConfigError> {
+        let bad = |key: &KeyId, why: String| AwsConfigError::BadOperatorKey { key: key.to_string(), why };
+        let parse = |key: &KeyId| key.as_str().parse().map_err(|why: ArnError| bad(key, why.to_string()));
+        let arns: Vec<KeyArn> = keys.iter().map(parse).collect::<Result<_, _>>()?;
+        let built = Self::with_keys(config, OPERATOR_KIND, Keys::Operator(arns.clone()), arena).await?;
+        let elsewhere = arns.iter().zip(&keys).find(|(arn, _)| built.clients.kms(arn.region()).is_none());
+        match elsewhere {
+            Some((arn, key)) => Err(bad(key, format!("add {} to allowed_regions", arn.region()))),
+            None => Ok(built),
+        }
+    }
+
+    async fn with_keys(
+        config: AwsConfig,
+        kind: &str,
+        keys: Keys,
+        arena: Arena,
+    ) -> Result<Self, AwsConfigError> {
         let clients = Clients::build(&config).await?;
-        let kind = KIND.parse().expect("the name is three lower-case letters");
-        Ok(Self { kind, clients, principal: config.principal, arena })
+        let kind = kind.parse().expect("the name is one lower-case word");
+        Ok(Self { kind, clients, principal: config.principal, keys, arena })
     }
 
     fn plan(&self, binding: &Binding) -> Result<Plan, ProviderError> {
-        Plan::of(binding, |region| self.clients.kms(region).is_some())
+        match &self.keys {
+            Keys::Tenants => Plan::of(binding, |region| self.clients.kms(region).is_some()),
+            Keys::Operator(keys) => Plan::of_operator(binding, keys),
+        }
     }
 
     fn key<'a>(&'a self, session: &'a Session) -> Result<SessionKey<'a>, ProviderError> {
@@ -75,11 +122,19 @@ impl KeyProvider for AwsProvider {
     }
 
     async fn assume(&self, binding: &Binding) -> Result<Answer<Session>, ProviderError> {
-        assume::assume(&self.clients, &self.plan(binding)?).await
+        let plan = self.plan(binding)?;
+        match &self.keys {
+            Keys::Tenants => assume::assume(&self.clients, &plan).await,
+            Keys::Operator(_) => assume::as_ourselves(&self.clients, &plan.key).await,
+        }
     }
 
     async fn check_deputy(&self, binding: &Binding, _: &Session) -> Result<(), ProviderError> {
         let plan = self.plan(binding)?;
+        // Nobody becomes anybody to use the platform's own keys.
+        if matches!(self.keys, Keys::Operator(_)) {
+            return Ok(());
+        }
         let own = self.own_identity().await?;
         assume::check_deputy(&self.clients, &plan, &own).await
     }
@@ -131,7 +186,11 @@ impl KeyProvider for AwsProvider {
     }
 
     fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {
-        Ok(kit::kit(&self.plan(request.binding)?, request))
+        let plan = self.plan(request.binding)?;
+        Ok(match &self.keys {
+            Keys::Tenants => kit::kit(&plan, request),
+            Keys::Operator(_) => kit::operator_kit(&plan, request),
+        })
     }
 
     async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
@@ -167,6 +226,9 @@ impl KeyProvider for AwsProvider {
 
 impl fmt::Debug for AwsProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsProvider").field("principal", &self.principal).finish_non_exhaustive()
+        f.debug_struct("AwsProvider")
+            .field("principal", &self.principal)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }

@@ -58,7 +58,7 @@ struct ChainSettings {
 pub(crate) struct Plan {
     pub(crate) key: KeyArn,
     pub(crate) session_name: String,
-    /// 1 to 3; the last one is the tenant's role that uses the key.
+    /// 1 to 3; the last one is the tenant's role that uses the key. None for the platform's own keys.
     pub(crate) hops: Vec<Hop>,
 }
 
@@ -93,6 +93,17 @@ impl Plan {
         let session_name = session_name(binding.name.tenant());
         let hops = hops(settings, &key, binding.external_id.as_str());
         Ok(Self { key, session_name, hops })
+    }
+
+    /// The plan of a binding to one of the platform's own `keys`, which we use as ourselves.
+    pub(crate) fn of_operator(binding: &Binding, keys: &[KeyArn]) -> Result<Self, ProviderError> {
+        let key = keys.iter().find(|key| key.as_str() == binding.key.as_str()).ok_or_else(|| {
+            misconfigured("key: not one of the platform's own keys: choose one that the operator configured")
+        })?;
+        if !binding.settings.0.is_empty() {
+            return Err(misconfigured("settings: a binding to one of the platform's own keys has none"));
+        }
+        Ok(Self { key: key.clone(), session_name: session_name(binding.name.tenant()), hops: Vec::new() })
     }
 
     /// The source identity as the hop of this index has it.

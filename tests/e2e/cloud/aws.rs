@@ -1,6 +1,5 @@
 //! AWS: a role that trusts us, and a KMS key that the role may use.
 
-use aws_credential_types::Credentials;
 use leasehold::config::Providers;
 use leasehold_api::v1;
 use leasehold_cloudsim::aws::KeyState;
@@ -70,7 +69,7 @@ impl Estate for Aws {
         providers.aws = Some(AwsConfig {
             region: Some(self.scenario.region.to_string().parse().unwrap()),
             endpoints: Endpoints { sts: Some(url.clone()), kms: Some(url) },
-            base: BaseIdentity::Fixed(Credentials::new(id, secret, None, None, "cloudsim")),
+            base: BaseIdentity::fixed(id, secret),
             ..AwsConfig::default()
         });
     }

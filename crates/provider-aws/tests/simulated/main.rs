@@ -12,6 +12,7 @@ mod inspect;
 mod kit;
 mod levers;
 mod logs;
+mod operator;
 mod tenant;
 mod wire;
 mod world;

@@ -46,11 +46,11 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> AwsConfig {
-        let url = self.simulator.endpoints().aws.clone();
+        let (url, key) = (self.simulator.endpoints().aws.clone(), &self.scenario.access_key);
         AwsConfig {
             region: Some(REGION.parse().unwrap()),
             endpoints: Endpoints { sts: Some(url.clone()), kms: Some(url) },
-            base: BaseIdentity::Fixed(self.base()),
+            base: BaseIdentity::fixed(key.access_key_id.as_str(), key.secret_access_key.expose()),
             ..AwsConfig::default()
         }
     }
