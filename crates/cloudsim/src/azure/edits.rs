@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AppId, DirectoryId, KeyUrl, VaultName};
+use super::trail;
 use super::world::vault::{Firewall, FirewallAction};
 use super::world::{EditKind, State};
 use crate::clock::Timestamp;
 use crate::error::SimError;
+use crate::log::CallFacts;
 
 /// Names an edit, to undo it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,19 +115,25 @@ pub(crate) struct EditState {
     active: BTreeMap<EditId, Edit>,
 }
 
-/// Makes an edit.
-pub(crate) fn make(state: &mut State, edit: Edit, now: Timestamp) -> Result<EditId, SimError> {
+/// Makes an edit, and gives its name and the management event that it leaves.
+pub(crate) fn make(
+    state: &mut State,
+    edit: Edit,
+    now: Timestamp,
+) -> Result<(EditId, Option<CallFacts>), SimError> {
     let id = EditId(state.edits.last + 1);
     lay(state, id, &edit, now)?;
+    let event = trail::made(state, &edit);
     state.edits.last = id.0;
     state.edits.active.insert(id, edit);
-    Ok(id)
+    Ok((id, event))
 }
 
-/// Undoes an edit.
-pub(crate) fn undo(state: &mut State, id: EditId, now: Timestamp) -> Result<(), SimError> {
-    let known = state.edits.active.remove(&id).is_some();
-    if known && state.lift(id, now) { Ok(()) } else { Err(SimError::not_found("edit", id.0.to_string())) }
+/// Undoes an edit, and gives the management event that this leaves.
+pub(crate) fn undo(state: &mut State, id: EditId, now: Timestamp) -> Result<Option<CallFacts>, SimError> {
+    let missing = || SimError::not_found("edit", id.0.to_string());
+    let edit = state.edits.active.remove(&id).ok_or_else(missing)?;
+    if state.lift(id, now) { Ok(trail::undone(state, &edit)) } else { Err(missing()) }
 }
 
 /// The edits that can still be undone.

@@ -11,7 +11,9 @@ impl AzureControl {
     /// # Errors
     /// When what it edits does not exist.
     pub fn edit(&self, edit: Edit) -> Result<EditId, SimError> {
-        edits::make(&mut self.shared.azure.write(), edit, self.shared.clock.now())
+        let (id, event) = edits::make(&mut self.shared.azure.write(), edit, self.shared.clock.now())?;
+        self.record(event);
+        Ok(id)
     }
 
     /// Undoes an edit.
@@ -19,7 +21,9 @@ impl AzureControl {
     /// # Errors
     /// When it was undone already, or what it was laid over was set anew.
     pub fn undo(&self, id: EditId) -> Result<(), SimError> {
-        edits::undo(&mut self.shared.azure.write(), id, self.shared.clock.now())
+        let event = edits::undo(&mut self.shared.azure.write(), id, self.shared.clock.now())?;
+        self.record(event);
+        Ok(())
     }
 
     /// The edits that can be undone.

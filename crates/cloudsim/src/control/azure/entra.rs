@@ -17,6 +17,7 @@ use super::model::{
 };
 use crate::azure::entra::signer::Signer;
 use crate::azure::ids::{AppId, DirectoryId, ObjectId, SubscriptionId};
+use crate::azure::trail;
 use crate::azure::world::EditKind;
 use crate::azure::world::app::{App, ClientCertificate, ClientSecret, FederatedCredential};
 use crate::azure::world::directory::{Directory, ManagedIdentity, Principal};
@@ -222,6 +223,8 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::Principal, now);
         state.principal_mut(directory, app)?.present.set(false, time);
+        drop(state);
+        self.record(Some(trail::of_principal("Remove service principal", directory, app)));
         Ok(())
     }
 
@@ -239,6 +242,9 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::Principal, now);
         state.principal_mut(directory, app)?.enabled.set(enabled, time);
+        drop(state);
+        let operation = if enabled { "Enable service principal" } else { "Disable service principal" };
+        self.record(Some(trail::of_principal(operation, directory, app)));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::model::{KeySpec, KeyValidity, VaultSpec};
 use crate::azure::clouds::Cloud;
 use crate::azure::ids::{KeyUrl, VaultName, is_key_name};
 use crate::azure::key_vault;
+use crate::azure::trail;
 use crate::azure::world::EditKind;
 use crate::azure::world::layered::{EditTime, Layered};
 use crate::azure::world::vault::{Firewall, FirewallAction, Key, Vault, Version};
@@ -134,7 +135,10 @@ impl AzureControl {
         version: Option<&str>,
         enabled: bool,
     ) -> Result<(), SimError> {
-        self.on_versions(key, version, |version, time| version.enabled.set(enabled, time))
+        self.on_versions(key, version, |version, time| version.enabled.set(enabled, time))?;
+        let event = trail::of_key(&self.shared.azure.read(), "KeyUpdate", key);
+        self.record(event);
+        Ok(())
     }
 
     /// Sets from when and until when a version of a key is valid; all of them without one.
@@ -199,6 +203,9 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::KeyState, now);
         state.key_mut(key)?.deleted.set(Some(time.effective), time);
+        let event = trail::of_key(&state, "KeyDelete", key);
+        drop(state);
+        self.record(event);
         Ok(())
     }
 
@@ -211,6 +218,9 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::KeyState, now);
         state.key_mut(key)?.deleted.set(None, time);
+        let event = trail::of_key(&state, "KeyRecover", key);
+        drop(state);
+        self.record(event);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::azure::ids::ObjectId;
 use crate::azure::scenario::{self, Scenario, ScenarioSpec, Tenant};
 use crate::error::SimError;
+use crate::log::CallFacts;
 use crate::simulator::Shared;
 
 /// The control interface of the simulated Azure. Clones control the same one.
@@ -30,6 +31,13 @@ impl fmt::Debug for AzureControl {
 impl AzureControl {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Leaves the management event of an edit that was made.
+    fn record(&self, event: Option<CallFacts>) {
+        if let Some(event) = event {
+            self.shared.log.append_management(self.shared.clock.now(), event);
+        }
     }
 
     /// Makes a ready-made world; what it names must not exist yet.

@@ -10,3 +10,4 @@ mod faults;
 mod identity;
 mod key_vault;
 mod owner;
+mod trail;
