@@ -107,6 +107,20 @@ async fn an_event_names_its_resource_and_is_no_call() {
 }
 
 #[tokio::test]
+async fn the_bus_hears_of_no_other_clouds_edits() {
+    use leasehold_cloudsim::gcp::edits::Edit as GcpEdit;
+    use leasehold_cloudsim::gcp::scenario::ScenarioSpec;
+
+    let world = World::start().await;
+    let gcp = world.simulator.control().gcp();
+    let scenario = gcp.build(&ScenarioSpec::with_tenants(&["acme"]).unwrap()).unwrap();
+    let start = newest(&world);
+    let service_account = scenario.tenants[0].service_account.clone();
+    gcp.edit(GcpEdit::DisableServiceAccount { service_account }).unwrap();
+    assert_eq!(events(&world, start), []);
+}
+
+#[tokio::test]
 async fn what_an_owner_does_by_calling_kms_leaves_an_event_if_it_changed_something() {
     let world = World::start().await;
     let (admin, key) = (world.admin(0), json!({"KeyId": world.scenario.tenants[0].key.id}));
