@@ -85,6 +85,11 @@ impl World {
         answer(self.http.post(url).bearer_auth(by).json(&body)).await
     }
 
+    pub(crate) async fn patch(&self, by: &str, path: &str, body: Value) -> Answer {
+        let url = format!("{}{path}", self.simulator.endpoints().gcp);
+        answer(self.http.patch(url).bearer_auth(by).json(&body)).await
+    }
+
     pub(crate) async fn get(&self, by: &str, path: &str) -> Answer {
         answer(self.http.get(format!("{}{path}", self.simulator.endpoints().gcp)).bearer_auth(by)).await
     }
