@@ -49,13 +49,21 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
             format!("The operator: gcloud services enable iamcredentials.googleapis.com --project={project}"),
         )];
     }
-    if code.contains("BILLING_DISABLED") || code.contains("CONSUMER") || code.contains("USER_PROJECT") {
+    if code.contains("USER_PROJECT_DENIED") {
+        return vec![cause(
+            "OWN_PROJECT_REFUSED",
+            "Leasehold may not have its calls charged to the project that its credentials name.",
+            format!(
+                "The operator: gcloud projects add-iam-policy-binding {project} \
+                 --role=roles/serviceusage.serviceUsageConsumer --member=MEMBER, with Leasehold as the member"
+            ),
+        )];
+    }
+    if code.contains("BILLING_DISABLED") || code.contains("CONSUMER") {
         return vec![cause(
             "OWN_PROJECT_REFUSED",
             "Google does not charge calls to the project that Leasehold runs in.",
-            format!(
-                "The operator: gcloud billing projects describe {project}, and unset GOOGLE_CLOUD_QUOTA_PROJECT"
-            ),
+            format!("The operator: gcloud billing projects describe {project}, then link a billing account"),
         )];
     }
     if code.contains("SCOPE") {
@@ -76,7 +84,7 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
             ),
         )];
     }
-    vec![
+    let mut causes = vec![
         cause(
             "OWN_ACCOUNT_DISABLED",
             "Leasehold's own service account is disabled or deleted, or its credentials were revoked.",
@@ -90,7 +98,11 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
             "The operator: attach a service account to the machine or the Kubernetes service account, or configure \
              gcp.identity",
         ),
-    ]
+    ];
+    if code == "NOT_FOUND" {
+        causes.reverse();
+    }
+    causes
 }
 
 // === The trust edge ===

@@ -8,10 +8,16 @@ use leasehold_provider_gcp::{BaseIdentity, Endpoints, GcpConfig, GcpConfigError,
 use leasehold_secret::{Arena, ArenaConfig};
 use serde_json::json;
 
+use crate::binding::binding;
+use crate::tenant::Tenant;
 use crate::wire::Wire;
+use crate::world::World;
 
 const EMAIL: &str = "leasehold@our-platform.iam.gserviceaccount.com";
 const EXPECT: &str = "LEASEHOLD_TEST_EXPECT";
+const URL: &str = "LEASEHOLD_TEST_URL";
+const KEY: &str = "LEASEHOLD_TEST_KEY";
+const ACCOUNT: &str = "LEASEHOLD_TEST_ACCOUNT";
 
 fn arena() -> Arena {
     Arena::new(ArenaConfig { bytes: ArenaConfig::MIN_BYTES, ..ArenaConfig::default() }).unwrap()
@@ -166,9 +172,28 @@ async fn child() {
     assert_eq!(outcome, std::env::var(EXPECT).unwrap());
 }
 
+/// Not a test by itself either: becomes the service account that its environment names, with ambient credentials.
+#[tokio::test]
+#[ignore = "run by the other tests of this file, as a child with an environment of its own"]
+async fn assuming_child() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let url = || std::env::var(URL).ok();
+    let endpoints = Endpoints { kms: url(), iam_credentials: url(), ..Endpoints::default() };
+    let provider =
+        GcpProvider::build(GcpConfig { endpoints, ..GcpConfig::default() }, arena()).await.unwrap();
+    assert_eq!(provider.own_identity().await.unwrap().principal, variable(EXPECT));
+    let settings = json!({ "service_account": variable(ACCOUNT) });
+    let session = provider.assume(&binding("acme", &variable(KEY), &settings)).await.unwrap().value;
+    provider.describe(&session).await.unwrap();
+}
+
 async fn in_child(expect: &str, environment: &[(&str, &str)]) {
+    run("base::child", expect, environment).await;
+}
+
+async fn run(test: &str, expect: &str, environment: &[(&str, &str)]) {
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "base::child", "--ignored", "--nocapture"]);
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
     // Nothing of the machine's own, so that a developer's credentials are not taken.
     command.env_clear().env("HOME", "/nonexistent").env(EXPECT, expect).envs(environment.iter().copied());
     let output = command.output().await.unwrap();
@@ -202,4 +227,24 @@ async fn ambient_credentials_are_checked_at_the_start() {
     let hostile = json!({ "type": "service_account", "token_uri": "https://evil.example/token" });
     std::fs::write(&file, hostile.to_string()).unwrap();
     in_child("ForeignEndpoint", &[("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap())]).await;
+}
+
+#[tokio::test]
+async fn a_service_accounts_key_is_an_ambient_source() {
+    let world = World::start().await;
+    let tenant = Tenant::onboard(&world, &world.provider().await, "acme", "tenant-project").await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key.json");
+    std::fs::write(&file, world.scenario.service_account_key.expose()).unwrap();
+    run(
+        "base::assuming_child",
+        &format!("serviceAccount:{}", world.scenario.base),
+        &[
+            (URL, &world.simulator.endpoints().gcp),
+            (KEY, &tenant.key.to_string()),
+            (ACCOUNT, &tenant.account().to_string()),
+            ("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap()),
+        ],
+    )
+    .await;
 }

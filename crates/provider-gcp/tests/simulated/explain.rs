@@ -94,7 +94,7 @@ async fn what_our_own_project_lacks_is_the_operators_to_mend() {
             "gcloud services enable iamcredentials.googleapis.com --project=our-platform",
         ),
         (DENIED, info("BILLING_DISABLED", json!({})), "OWN_PROJECT_REFUSED", "our-platform"),
-        (DENIED, info("USER_PROJECT_DENIED", json!({})), "OWN_PROJECT_REFUSED", "QUOTA_PROJECT"),
+        (DENIED, info("USER_PROJECT_DENIED", json!({})), "OWN_PROJECT_REFUSED", "serviceUsageConsumer"),
         (DENIED, info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", json!({})), "OWN_SCOPE_TOO_SMALL", "cloud-platform"),
         ("UNAUTHENTICATED", info("ACCOUNT_STATE_INVALID", json!({})), "OWN_ACCOUNT_DISABLED", "our-platform"),
     ] {

@@ -5,5 +5,16 @@
 mod answers;
 mod base;
 mod binding;
+mod broken;
+mod conformance;
+mod corrupted;
+mod deputies;
 mod explain;
+mod guarded;
+mod kit;
+mod levers;
+mod logs;
+mod operator;
+mod tenant;
 mod wire;
+mod world;
