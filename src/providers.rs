@@ -203,9 +203,17 @@ mod tests {
 
     use super::*;
 
-    const KEY: &str = "https://platform.vault.azure.net/keys/own";
+    const AWS: &str = "[aws]\nregion = 'eu-central-1'\n";
     const AZURE: &str = "[azure]\nclient_id = 'aaaabbbb-0000-cccc-1111-dddd2222eeee'\n\
                          directory_id = '11112222-bbbb-3333-cccc-4444dddd5555'\n";
+    const GCP: &str = "[gcp]\n";
+
+    /// Each cloud with its own section and a key of the platform's own there.
+    const OWN: [(&str, &str, &str); 3] = [
+        ("aws", AWS, "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
+        ("azure", AZURE, "https://platform.vault.azure.net/keys/own"),
+        ("gcp", GCP, "projects/platform/locations/europe-west3/keyRings/leasehold/cryptoKeys/own"),
+    ];
 
     /// The kinds that these sections enable.
     async fn kinds(sections: &str) -> Result<Vec<String>, ProvidersError> {
@@ -217,32 +225,40 @@ mod tests {
         Ok(providers.kinds().into_iter().map(ToString::to_string).collect())
     }
 
-    fn own(keys: &str) -> String {
-        format!("[operator]\ncloud = 'azure'\nkeys = [{keys}]\n")
+    fn operator(cloud: &str, keys: &str) -> String {
+        format!("[operator]\ncloud = '{cloud}'\nkeys = [{keys}]\n")
     }
 
     #[tokio::test]
-    async fn each_section_enables_its_cloud_and_the_operators_keys_are_a_kind_of_their_own() {
-        let aws = "[aws]\nregion = 'eu-central-1'\n";
-        assert_eq!(kinds(aws).await.unwrap(), ["aws"]);
-        let all = format!("{aws}{AZURE}[gcp]\n{}", own(&format!("'{KEY}'")));
-        assert_eq!(kinds(&all).await.unwrap(), ["aws", "azure", "gcp", "operator"]);
-        let key = "arn:aws:kms:eu-central-1:111122223333:key/k";
-        let in_aws = format!("{aws}[operator]\ncloud = 'aws'\nkeys = ['{key}']\n");
-        assert_eq!(kinds(&in_aws).await.unwrap(), ["aws", "operator"]);
+    async fn each_section_enables_its_cloud() {
+        for (cloud, section, _) in OWN {
+            assert_eq!(kinds(section).await.unwrap(), [cloud]);
+        }
+        let all = format!("{AWS}{AZURE}{GCP}");
+        assert_eq!(kinds(&all).await.unwrap(), ["aws", "azure", "gcp"]);
+    }
+
+    #[tokio::test]
+    async fn the_platforms_own_keys_are_a_kind_of_their_own_in_any_cloud() {
+        for (cloud, section, key) in OWN {
+            let keys = operator(cloud, &format!("'{key}'"));
+            assert_eq!(kinds(&format!("{section}{keys}")).await.unwrap(), [cloud, "operator"]);
+            let elsewhere = kinds(&keys).await.unwrap_err().to_string();
+            assert!(elsewhere.contains(&format!("providers.{cloud}")), "{elsewhere}");
+            let odd = format!("{section}{}", operator(cloud, "'no-key-of-any-cloud'"));
+            let odd = kinds(&odd).await.unwrap_err().to_string();
+            assert!(odd.contains("providers.operator"), "{odd}");
+        }
     }
 
     #[tokio::test]
     async fn what_cannot_work_is_refused_with_what_to_change() {
-        for (sections, says) in [
-            (String::new(), "no cloud is enabled"),
-            (own(&format!("'{KEY}'")), "providers.azure"),
-            (own(""), "keys is empty"),
-            (format!("{AZURE}{}", own("'no-url'")), "providers.operator"),
-        ] {
+        for (sections, says) in
+            [(String::new(), "no cloud is enabled"), (operator("aws", ""), "keys is empty")]
+        {
             let error = kinds(&sections).await.unwrap_err().to_string();
             assert!(error.contains(says), "{sections}: {error}");
         }
-        assert!(toml::from_str::<Clouds>("[operator]\ncloud = 'mars'\nkeys = []").is_err());
+        assert!(toml::from_str::<Clouds>(&operator("mars", "")).is_err());
     }
 }

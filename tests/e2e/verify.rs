@@ -30,6 +30,7 @@ async fn a_verification_says_which_edge_refused_and_under_which_id_the_tenant_fi
     let assume = closed.findings.iter().find(|f| f.check == "ASSUME").unwrap();
     assert_eq!((assume.edge.as_str(), assume.hop, assume.cloud_code.as_str()), ("trust", 1, "AccessDenied"));
     assert!(!assume.cloud_request_id.is_empty() && assume.latency.is_some());
+    assert!(!assume.causes.is_empty() && assume.causes.iter().all(|cause| !cause.mend.is_empty()));
 
     world.estate.let_in("acme", &external_id);
     let pending = verify(&world, false).await;
@@ -70,7 +71,7 @@ async fn only_bindings_that_there_are_and_that_are_not_retired_are_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_kit_has_to_paste_says_what_it_is_written_in() {
+async fn a_kit_says_what_to_paste_how_to_revoke_and_what_the_proofs_cost() {
     let (world, _aws) = World::on_aws(&["acme"], |_| {}).await;
     world.hand_over("acme").await;
     let kit = v1::GetOnboardingKitRequest { name: format!("tenants/acme/bindings/{BINDING}") };
@@ -79,6 +80,12 @@ async fn whatever_a_kit_has_to_paste_says_what_it_is_written_in() {
     let known = ["json", "shell", "hcl", "text"];
     assert!(!kit.sections.is_empty());
     assert!(kit.sections.iter().all(|s| known.contains(&s.format.as_str()) && !s.body.is_empty()));
+    assert!(kit.levers.len() > 1 && kit.levers.iter().all(|l| !l.revoke.is_empty() && !l.restore.is_empty()));
+    let costs = kit.costs.unwrap();
+    let per_proof: u64 = costs.calls.iter().map(|call| u64::from(call.per_proof)).sum();
+    assert!(per_proof >= 2, "a proof is at least an assume and an unwrap");
+    assert_eq!(costs.log_events_per_month, costs.proofs_per_month * per_proof);
+    assert!(costs.proofs_per_month > 0);
 }
 
 // === The command line ===
