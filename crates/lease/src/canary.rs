@@ -1,11 +1,12 @@
 //! The canary: a wrapped random value, not a secret, whose unwrapping is the second half of every proof.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use leasehold_envelope::{
     Body, EncryptionContext, Envelope, Header, HeaderDigest, Hierarchy, KeyVersion, Purpose, WrappedKey,
 };
+use leasehold_ids::BindingVersion;
 use leasehold_provider::{Ciphertext, KeyProvider, Session, WrapContext};
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
@@ -34,7 +35,7 @@ impl Canary {
     }
 
     /// A new canary under `version` of the binding's key, with its value, which only a check of it needs.
-    pub(crate) async fn make(
+    async fn make(
         provider: &dyn KeyProvider,
         session: &Session,
         binding: &Binding,
@@ -48,24 +49,69 @@ impl Canary {
             WrapContext { purpose: Purpose::Canary, header: &digest, context: &binding.canary_context };
         let answer = provider.wrap(session, &value, version, context).await;
         let ciphertext = answer.map_err(|error| LeaseError::from_proof(Arc::new(error)))?.value;
+        if ciphertext.key_version != *version {
+            return Err(LeaseError::Internal(OTHER_VERSION));
+        }
         let body = Body::Direct { ciphertext: ciphertext.bytes.clone() };
         let wrapped = Envelope::new(header, body).map_err(LeaseError::Envelope)?.encode();
         Ok((Self { header: digest, ciphertext }, value, wrapped))
+    }
+
+    /// A new canary under `version`, which opened with its own value: whatever is wrapped under that version will, too.
+    pub(crate) async fn proven(
+        provider: &dyn KeyProvider,
+        session: &Session,
+        binding: &Binding,
+        version: &KeyVersion,
+        arena: &Arena,
+    ) -> Result<(Self, WrappedKey), LeaseError> {
+        let (canary, value, wrapped) = Self::make(provider, session, binding, version, arena).await?;
+        if !canary.open(provider, session, binding).await?.matches(&value) {
+            return Err(LeaseError::Internal("the key gave back another value than it was given"));
+        }
+        Ok((canary, wrapped))
+    }
+
+    /// What the canary wraps, as the cloud says.
+    pub(crate) async fn open(
+        &self,
+        provider: &dyn KeyProvider,
+        session: &Session,
+        binding: &Binding,
+    ) -> Result<PlaintextKey, LeaseError> {
+        let opened = provider.unwrap(session, &self.ciphertext, self.context(binding)).await;
+        Ok(opened.map_err(|error| LeaseError::from_proof(Arc::new(error)))?.value)
     }
 
     pub(crate) fn key_version(&self) -> &KeyVersion {
         &self.ciphertext.key_version
     }
 
-    pub(crate) fn ciphertext(&self) -> &Ciphertext {
-        &self.ciphertext
-    }
-
     /// What the canary was bound to when it was wrapped.
-    pub(crate) fn context<'a>(&'a self, binding: &'a Binding) -> WrapContext<'a> {
+    fn context<'a>(&'a self, binding: &'a Binding) -> WrapContext<'a> {
         WrapContext { purpose: Purpose::Canary, header: &self.header, context: &binding.canary_context }
     }
 }
+
+/// The canary of a version that has none in the registry. Its first proof makes it, and the later ones open it again: they
+/// then need no more calls, nor any other permission, than those of the version that activation saw.
+#[derive(Debug, Default)]
+pub(crate) struct Foster(Mutex<Option<(BindingVersion, Canary)>>);
+
+impl Foster {
+    /// The canary that was made for `binding` as it is, if there is one.
+    pub(crate) fn of(&self, binding: &Binding) -> Option<Canary> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(version, _)| *version == binding.version).map(|(_, canary)| canary.clone())
+    }
+
+    pub(crate) fn keep(&self, binding: &Binding, canary: Canary) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((binding.version, canary));
+    }
+}
+
+/// Why nothing is made of what a cloud wrapped with another version than it was told to.
+pub(crate) const OTHER_VERSION: &str = "the cloud wrapped under another version than the one addressed";
 
 /// The header of whatever is wrapped directly under `version` of the binding's key.
 pub(crate) fn header(binding: &Binding, version: &KeyVersion, context: &EncryptionContext) -> Header {

@@ -9,12 +9,15 @@ use leasehold_ids::BindingVersion;
 use leasehold_provider::{Fault, ProviderError};
 use tokio::sync::Notify;
 
+use crate::canary::Foster;
+use crate::family::{Family, Turn};
 use crate::flights::{Landing, Start};
 use crate::forbidden::Forbidden;
 use crate::hub::Hub;
 use crate::live::Live;
 use crate::machine::{Machine, Means, Now, Outcome};
-use crate::prover::Prover;
+use crate::prover::{Answered, Prover};
+use crate::rotation::is_of_principal;
 use crate::subject::LeaseId;
 use crate::{LeaseError, LeaseEvent, LeaseState, Subject};
 
@@ -22,7 +25,9 @@ use crate::{LeaseError, LeaseEvent, LeaseState, Subject};
 pub(crate) struct Cell {
     id: LeaseId,
     hub: Arc<Hub>,
+    family: Arc<Family>,
     prover: Prover,
+    foster: Foster,
     guarded: Mutex<Guarded>,
     /// Tells the keeper to look at the time again.
     wake: Notify,
@@ -38,16 +43,30 @@ struct Guarded {
 }
 
 impl Cell {
-    pub(crate) fn new(id: LeaseId, subject: Subject, prover: Prover, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(
+        id: LeaseId,
+        subject: Subject,
+        prover: Prover,
+        (family, hub): (Arc<Family>, Arc<Hub>),
+    ) -> Self {
         let mut seed = DefaultHasher::new();
         (&id.binding, id.key_version.as_str()).hash(&mut seed);
         let machine = Machine::new(subject, hub.clock.now(), seed.finish());
         let guarded = Guarded { machine, forbidden: Forbidden::default(), kept: false, gone: false };
-        Self { id, hub, prover, guarded: Mutex::new(guarded), wake: Notify::new() }
+        let (foster, guarded) = (Foster::default(), Mutex::new(guarded));
+        Self { id, hub, family, prover, foster, guarded, wake: Notify::new() }
     }
 
     pub(crate) fn id(&self) -> &LeaseId {
         &self.id
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub(crate) fn family(&self) -> &Arc<Family> {
+        &self.family
     }
 
     pub(crate) fn prover(&self) -> &Prover {
@@ -65,15 +84,32 @@ impl Cell {
         self.act(&mut self.lock(), act)
     }
 
-    /// Carries out a proof that the machine asked for.
+    /// Carries out a proof that the machine asked for, and what is due after it.
     pub(crate) fn launch(self: &Arc<Self>, start: Start) {
         let cell = Arc::clone(self);
         self.hub.runtime.spawn(async move {
             // Should the task be torn down, its waiters are told.
-            let flight = InFlight { cell: &cell, id: Some(start.flight) };
-            let pause = || cell.with(|machine, _| machine.await_verdict(start.flight));
-            let outcome = cell.prover.prove(&start, &cell.id.key_version, pause).await;
-            flight.land(outcome);
+            let version = start.subject.binding.version;
+            let flight = InFlight { cell: &cell, id: Some(start.flight), version };
+            let place = cell.family.place(&cell.id.key_version).await;
+            let pause = || cell.pause(start.flight);
+            let proof = cell.prover.prove(&start, &cell.id.key_version, &cell.foster, pause);
+            let Answered { outcome, session } = proof.await;
+            drop(place);
+            match (outcome, session) {
+                (Outcome::Proven(proof), Some(session)) => {
+                    flight.land(Outcome::Proven(proof));
+                    cell.look(&start.subject, &session).await;
+                }
+                (Outcome::Denied(error), Some(session)) if !is_of_principal(&error) => {
+                    // What is held is wiped now; who waits may be told of another version that wraps.
+                    let ended = cell.deny(version, &error);
+                    cell.look_for_successor(&start.subject, &session).await;
+                    let denied = if ended { Outcome::DeniedBefore } else { Outcome::Denied };
+                    flight.land(denied(error));
+                }
+                (outcome, _) => flight.land(outcome),
+            }
         });
     }
 
@@ -113,7 +149,12 @@ impl Cell {
         let error = Arc::new(error);
         match error.fault() {
             Fault::KeyUnusable(_) => {
-                self.with(|machine, now| machine.deny_by_request(version, Arc::clone(&error), now));
+                // If there may be a version that wraps instead, it is looked for now; the proof is what does it.
+                let wraps = !self.id.key_version.is_none() && self.family.wrapping() == self.id.key_version;
+                if self.deny(version, &error) && wraps {
+                    let start = self.with(Machine::prove_again);
+                    start.into_iter().for_each(|start| self.launch(start));
+                }
             }
             Fault::Denied { .. } => {
                 let interval = self.hub.settings.suspicion_interval;
@@ -125,6 +166,22 @@ impl Cell {
         LeaseError::from_request(error)
     }
 
+    /// The key was denied: ends the lease if it is live, and has the other versions proven if it was. Whether it was.
+    fn deny(self: &Arc<Self>, version: BindingVersion, error: &Arc<ProviderError>) -> bool {
+        let ended = self.with(|machine, now| machine.deny_by_request(version, Arc::clone(error), now));
+        if ended {
+            self.suspect_others();
+        }
+        ended
+    }
+
+    /// A proof was denied the principal: nothing is served, under whatever version, until it is told whose fault it is.
+    fn pause(self: &Arc<Self>, flight: u64) {
+        if let Some(landing) = self.with(|machine, _| machine.await_verdict(flight)) {
+            self.doubt_others(&landing);
+        }
+    }
+
     /// For [`Hub::retire`]: marks the lease as gone if nothing would be lost.
     pub(crate) fn retire_if_dormant(&self) -> bool {
         let mut guarded = self.lock();
@@ -133,11 +190,12 @@ impl Cell {
     }
 
     fn act<T>(self: &Arc<Self>, guarded: &mut Guarded, act: impl FnOnce(&mut Machine, Now) -> T) -> T {
+        // The clock is read under the lock, so that what happens later is never told an earlier time.
+        let now = self.hub.now();
         let machine = &mut guarded.machine;
         let (state, epoch, wake) = (machine.state(), machine.epoch(), machine.next_wake());
-        // The clock is read under the lock, so that what happens later is never told an earlier time.
-        let result = act(machine, self.hub.now());
-        let next = machine.next_wake();
+        self.stand(machine, now);
+        let result = act(machine, now);
         if let Some(ended) = epoch.filter(|epoch| machine.epoch() != Some(*epoch)) {
             guarded.forbidden = Forbidden::default();
             let cell = Arc::clone(self);
@@ -147,23 +205,42 @@ impl Cell {
         }
         // That a run ended is told even if, in this very step, the next one was asked for or began.
         let ended = machine.take_ended().unwrap_or(state);
-        self.publish(state, ended);
-        self.publish(ended, machine.state());
+        self.publish(machine, state, ended);
+        self.publish(machine, ended, machine.state());
+        self.stand(machine, now);
+        let next = machine.next_wake();
         if next.is_some_and(|next| wake.is_none_or(|wake| next < wake)) || (next.is_some() && !guarded.kept) {
             self.wake_keeper(guarded);
         }
         result
     }
 
-    fn publish(&self, before: LeaseState, after: LeaseState) {
-        if before == after {
+    /// Tells the machine how its version stands among the others.
+    fn stand(&self, machine: &mut Machine, now: Now) {
+        let standing = self.family.standing(&self.id.key_version);
+        // A version that does not wrap is held for what was given out under it, and so while it is live.
+        let held = standing.held && (standing.wraps || machine.state() == LeaseState::Live);
+        machine.stand(held, !standing.known, now.at);
+    }
+
+    fn publish(&self, machine: &Machine, from: LeaseState, to: LeaseState) {
+        if from == to {
             return;
         }
-        tracing::info!(binding = %self.id.binding, from = ?before, to = ?after, "lease changed state");
-        let first_denial = after == LeaseState::Denied;
+        let version = &self.id.key_version;
+        if to == LeaseState::Live || !machine.is_stranger() {
+            tracing::info!(binding = %self.id.binding, key_version = %version, ?from, ?to, "lease changed state");
+        }
+        let (run, denial) = (machine.run(), machine.denial());
+        let turn = Turn { version, from, to, run, denial };
+        for event in self.family.note(&turn, || self.hub.next_epoch()) {
+            self.tell(event);
+        }
+    }
+
+    pub(crate) fn tell(&self, event: LeaseEvent) {
         // Nobody listening is no error.
-        let _ =
-            self.hub.events.send(LeaseEvent { binding: self.id.binding.clone(), state: after, first_denial });
+        let _ = self.hub.events.send(event);
     }
 
     fn wake_keeper(self: &Arc<Self>, guarded: &mut Guarded) {
@@ -204,6 +281,8 @@ impl Cell {
 struct InFlight<'a> {
     cell: &'a Arc<Cell>,
     id: Option<u64>,
+    /// The binding's, as the proof is about it.
+    version: BindingVersion,
 }
 
 impl InFlight<'_> {
@@ -213,14 +292,26 @@ impl InFlight<'_> {
 
     fn report(&mut self, outcome: Outcome) {
         let Some(id) = self.id.take() else { return };
-        let hub = &self.cell.hub;
+        let (cell, hub) = (self.cell, &self.cell.hub);
         let means = Means {
             arena: &hub.arena,
             sealing_key_max_age: hub.settings.sealing_key_max_age,
             epoch: hub.next_epoch(),
         };
-        self.cell.with(|machine, now| machine.land(id, outcome, now, &means));
-        hub.retire(self.cell);
+        if let Outcome::Denied(error) = &outcome
+            && is_of_principal(error)
+        {
+            // Before this one, whose landing lets go on who waits for the verdict.
+            cell.deny_others(self.version, error);
+        }
+        let refusal = cell.with(|machine, now| {
+            machine.land(id, outcome, now, &means);
+            machine.refusal().cloned()
+        });
+        if let Some(refusal) = refusal {
+            cell.family.refused(&cell.id.key_version, &refusal, hub.clock.now());
+        }
+        hub.retire(cell);
     }
 }
 

@@ -82,6 +82,9 @@ pub enum LeaseError {
     /// The envelope's hierarchy is not one that its binding allows.
     #[error("the wrapped key's hierarchy is not one that the binding allows")]
     WrongHierarchy,
+    /// The binding's key has no such version as the envelope names: the envelope is wrong, or the version was deleted.
+    #[error("the key has no such version as the wrapped key names")]
+    UnknownVersion(#[source] Arc<ProviderError>),
     /// We ended the lease.
     #[error("the lease was ended: {0}")]
     Ended(EndReason),

@@ -118,10 +118,15 @@ impl Flights {
         Some(self.in_air.remove(at))
     }
 
-    pub(crate) fn await_verdict(&mut self, id: u64) {
-        if let Some(flight) = self.in_air.iter_mut().find(|flight| flight.id == id) {
-            flight.verdict_pending = true;
-        }
+    pub(crate) fn await_verdict(&mut self, id: u64) -> Option<Landing> {
+        let flight = self.in_air.iter_mut().find(|flight| flight.id == id)?;
+        flight.verdict_pending = true;
+        Some(flight.landing())
+    }
+
+    /// The flight that began last.
+    pub(crate) fn newest(&self) -> Option<&Flight> {
+        self.in_air.last()
     }
 
     /// A flight whose denial is being told apart from a failure of our own.

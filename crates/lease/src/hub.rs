@@ -1,6 +1,7 @@
 //! What all leases of a process share.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -13,6 +14,7 @@ use tokio::sync::broadcast;
 use crate::budget::Budget;
 use crate::cache::SealedCache;
 use crate::cell::Cell;
+use crate::family::Family;
 use crate::machine::Now;
 use crate::prover::Prover;
 use crate::sentinel::Sentinel;
@@ -20,10 +22,17 @@ use crate::subject::LeaseId;
 use crate::{EndReason, LeaseError, LeaseEvent, Providers, Settings, Subject};
 
 /// Most versions of one binding's key that are held at once. Rotating yearly, a store that reads data of 15 years ago.
-const MAX_VERSIONS: usize = 16;
+pub(crate) const MAX_VERSIONS: usize = 16;
 
 /// State changes that a slow reader may fall behind by before it must look for itself.
 const EVENTS: usize = 1024;
+
+/// The leases of one binding. What they have in common may outlast them: which versions wrapped and worked. Some 2 KiB for
+/// each binding whose key has versions, until it unwraps no more; nothing for the others.
+struct Versions {
+    family: Arc<Family>,
+    cells: Vec<Arc<Cell>>,
+}
 
 /// What all leases of a process share.
 pub(crate) struct Hub {
@@ -34,7 +43,7 @@ pub(crate) struct Hub {
     pub(crate) events: broadcast::Sender<LeaseEvent>,
     pub(crate) runtime: Handle,
     provers: HashMap<ProviderKind, Prover>,
-    cells: RwLock<HashMap<BindingName, Vec<Arc<Cell>>>>,
+    leases: RwLock<HashMap<BindingName, Versions>>,
     /// The newest revision of each tenant that was announced: a request with an older snapshot is turned away, or it
     /// could bring back to life what a suspension has just ended.
     announced: Mutex<HashMap<TenantId, u64>>,
@@ -63,7 +72,7 @@ impl Hub {
             cache: SealedCache::new(&settings),
             events: broadcast::Sender::new(EVENTS),
             runtime: Handle::current(),
-            cells: RwLock::default(),
+            leases: RwLock::default(),
             announced: Mutex::default(),
             epochs: AtomicU64::new(1),
             clock,
@@ -85,62 +94,100 @@ impl Hub {
         self.provers.get(kind).ok_or_else(|| LeaseError::UnknownProvider(kind.clone()))
     }
 
+    /// What the leases of a binding have in common; if it has none, what those would that it gets.
+    pub(crate) fn family(&self, subject: &Subject) -> Result<Arc<Family>, LeaseError> {
+        self.check_revision(subject)?;
+        match self.known(subject.name()) {
+            Some((family, _)) => family.follow(subject).map(|()| family),
+            None => Family::new(subject, self.clock.now()).map(Arc::new),
+        }
+    }
+
     /// The lease `id`, made if there is none.
     pub(crate) fn cell(self: &Arc<Self>, id: &LeaseId, subject: &Subject) -> Result<Arc<Cell>, LeaseError> {
         self.check_revision(subject)?;
         if let Some(cell) = self.existing(&id.binding).into_iter().find(|cell| cell.id() == id) {
+            cell.family().follow(subject)?;
             return Ok(cell);
         }
         let prover = self.prover(&subject.binding.provider)?.clone();
-        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.leases.write().unwrap_or_else(PoisonError::into_inner);
         // Once more under the lock: a change is announced before the leases that it concerns are looked up, so either it
         // finds the lease that is made here, or its announcement is seen here and none is made.
         self.check_revision(subject)?;
-        let versions = cells.entry(id.binding.clone()).or_default();
-        if let Some(cell) = versions.iter().find(|cell| cell.id() == id) {
+        let Versions { family, cells } = self.versions(&mut leases, subject)?;
+        if let Some(cell) = cells.iter().find(|cell| cell.id() == id) {
             return Ok(Arc::clone(cell));
         }
-        if versions.len() >= MAX_VERSIONS {
-            return Err(LeaseError::TooManyVersions);
-        }
-        let cell = Arc::new(Cell::new(id.clone(), subject.clone(), prover, Arc::clone(self)));
-        versions.push(Arc::clone(&cell));
+        let others: Vec<_> = cells.iter().map(|cell| &cell.id().key_version).collect();
+        family.admit(&id.key_version, &others, self.clock.now())?;
+        let shared = (Arc::clone(family), Arc::clone(self));
+        let cell = Arc::new(Cell::new(id.clone(), subject.clone(), prover, shared));
+        cells.push(Arc::clone(&cell));
         Ok(cell)
+    }
+
+    fn versions<'l>(
+        &self,
+        leases: &'l mut HashMap<BindingName, Versions>,
+        subject: &Subject,
+    ) -> Result<&'l mut Versions, LeaseError> {
+        match leases.entry(subject.name().clone()) {
+            Entry::Occupied(known) => {
+                known.get().family.follow(subject)?;
+                Ok(known.into_mut())
+            }
+            Entry::Vacant(free) => {
+                let family = Arc::new(Family::new(subject, self.clock.now())?);
+                Ok(free.insert(Versions { family, cells: Vec::new() }))
+            }
+        }
     }
 
     /// The leases of a binding, one for each version of its key in use.
     pub(crate) fn existing(&self, binding: &BindingName) -> Vec<Arc<Cell>> {
-        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
-        cells.get(binding).cloned().unwrap_or_default()
+        self.known(binding).map(|(_, cells)| cells).unwrap_or_default()
+    }
+
+    /// The same with what they have in common; `None` if nothing is known of the binding.
+    pub(crate) fn known(&self, binding: &BindingName) -> Option<(Arc<Family>, Vec<Arc<Cell>>)> {
+        let leases = self.leases.read().unwrap_or_else(PoisonError::into_inner);
+        leases.get(binding).map(|versions| (Arc::clone(&versions.family), versions.cells.clone()))
     }
 
     /// The leases of a tenant.
     pub(crate) fn of_tenant(&self, tenant: &TenantId) -> Vec<Arc<Cell>> {
-        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
-        cells
-            .iter()
-            .filter(|(name, _)| name.tenant() == tenant)
-            .flat_map(|(_, cells)| cells.clone())
-            .collect()
+        let leases = self.leases.read().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = leases.iter().filter(|(name, _)| name.tenant() == tenant);
+        of_tenant.flat_map(|(_, versions)| versions.cells.clone()).collect()
     }
 
     /// Every lease.
     pub(crate) fn all(&self) -> Vec<Arc<Cell>> {
-        self.cells.read().unwrap_or_else(PoisonError::into_inner).values().flatten().cloned().collect()
+        let leases = self.leases.read().unwrap_or_else(PoisonError::into_inner);
+        leases.values().flat_map(|versions| versions.cells.clone()).collect()
     }
 
     /// Forgets a lease that holds, asks and wants nothing. Whoever still has it is told to look it up again.
     pub(crate) fn retire(&self, cell: &Arc<Cell>) {
-        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut leases = self.leases.write().unwrap_or_else(PoisonError::into_inner);
         if !cell.retire_if_dormant() {
             return;
         }
-        if let Some(versions) = cells.get_mut(&cell.id().binding) {
-            versions.retain(|other| !Arc::ptr_eq(other, cell));
-            if versions.is_empty() {
-                cells.remove(&cell.id().binding);
+        if let Some(Versions { family, cells }) = leases.get_mut(&cell.id().binding) {
+            cells.retain(|other| !Arc::ptr_eq(other, cell));
+            if cells.is_empty() && !family.remembers(now) {
+                leases.remove(&cell.id().binding);
             }
         }
+    }
+
+    /// Forgets what is remembered of the bindings of `tenant` that have no lease and, by its record, get none any more.
+    pub(crate) fn forget(&self, tenant: &TenantId, unwraps: impl Fn(&BindingName) -> bool) {
+        let mut leases = self.leases.write().unwrap_or_else(PoisonError::into_inner);
+        leases
+            .retain(|name, versions| name.tenant() != tenant || !versions.cells.is_empty() || unwraps(name));
     }
 
     /// From now on, snapshots of `tenant` older than `revision` are turned away.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_clock::TimeSource;
+use leasehold_clock::{Moment, TimeSource};
+use leasehold_envelope::KeyVersion;
 use leasehold_ids::{BindingName, TenantId};
 use leasehold_secret::Arena;
 use leasehold_tenant::{RevocationBound, Tenant};
@@ -11,10 +12,12 @@ use tokio::sync::broadcast;
 
 use crate::budget::{OverBudget, check_plan};
 use crate::cell::{Cell, Run};
+use crate::family::Family;
+use crate::flights::Landing;
 use crate::hub::Hub;
 use crate::machine::Step;
 use crate::subject::LeaseId;
-use crate::{EndReason, LeaseError, LeaseEvent, LeaseView, Providers, Settings, Subject, canary::Canary};
+use crate::{EndReason, LeaseError, LeaseEvent, LeaseView, Providers, Settings, Subject};
 
 /// How often a request looks at its lease anew because something changed while it waited: a superseded proof, the
 /// sentinel's verdict, a lease that was forgotten in between.
@@ -49,16 +52,35 @@ impl Leases {
         Self(hub)
     }
 
-    /// A proof that begins now, whatever is known already. It never grants what the cloud would not.
+    /// Proofs that begin now, whatever is known already, of the version of the key that wraps and of each other that is in
+    /// use; and a look at which version wraps. They never grant what the cloud would not.
     ///
     /// # Errors
-    /// What came of the proof, if it was no success.
+    /// What came of the proof of the version that wraps, if it was no success and no other version wraps in its place.
     pub async fn reprove(&self, subject: &Subject) -> Result<LeaseView, LeaseError> {
-        let id = LeaseId {
-            binding: subject.name().clone(),
-            key_version: Canary::of(&subject.binding)?.key_version().clone(),
-        };
         let deadline = self.deadline();
+        let family = self.0.family(subject)?;
+        family.look_again();
+        let wrapping = family.wrapping();
+        let others = self.reprove_others(&wrapping, subject);
+        let landed = self.reprove_one(&wrapping, subject, deadline).await;
+        for (cell, landing) in others {
+            // What came of these is told as the events of leases are.
+            let _ = cell.landed(landing, deadline).await;
+        }
+        match landed {
+            Err(error) if self.0.family(subject)?.wrapping() == wrapping => Err(error),
+            _ => Ok(self.view(subject.name())),
+        }
+    }
+
+    async fn reprove_one(
+        &self,
+        version: &KeyVersion,
+        subject: &Subject,
+        deadline: Moment,
+    ) -> Result<(), LeaseError> {
+        let id = LeaseId { binding: subject.name().clone(), key_version: version.clone() };
         for _ in 0..MAX_LOOKS {
             let cell = self.0.cell(&id, subject)?;
             let asked = cell.enter(|machine, now| {
@@ -72,8 +94,7 @@ impl Leases {
                     if let Some(start) = start {
                         cell.launch(start);
                     }
-                    cell.landed(landing, deadline).await?;
-                    return Ok(self.view(subject.name()));
+                    return cell.landed(landing, deadline).await;
                 }
                 Some(Step::Serve(_) | Step::Pause(_)) => {
                     return Err(LeaseError::Internal("a reprove neither began nor waits"));
@@ -81,6 +102,24 @@ impl Leases {
             }
         }
         Err(LeaseError::LeaseOver)
+    }
+
+    /// Begins a proof of each version in use but one.
+    fn reprove_others(&self, version: &KeyVersion, subject: &Subject) -> Vec<(Arc<Cell>, Landing)> {
+        let mut begun = Vec::new();
+        for cell in self.0.existing(subject.name()) {
+            let asked = cell.enter(|machine, now| {
+                machine.follow(subject, now);
+                (machine.is_in_use() && cell.id().key_version != *version).then(|| machine.reprove(now))
+            });
+            if let Some(Some(Step::Wait(landing, start))) = asked {
+                if let Some(start) = start {
+                    cell.launch(start);
+                }
+                begun.push((cell, landing));
+            }
+        }
+        begun
     }
 
     /// Applies a tenant's record as it is now to its live leases, before it returns: new terms bind at once, and what
@@ -102,34 +141,36 @@ impl Leases {
             // One that was suspended and is wanted by nobody has no keeper to do it.
             self.0.retire(&cell);
         }
+        let unwraps = |name: &BindingName| {
+            tenant.deleted.is_none() && tenant.bindings.get(name.binding()).is_some_and(|b| b.state.unwraps())
+        };
+        self.0.forget(&tenant.id, unwraps);
     }
 
-    /// The lease of a binding as it is now. Of several (one for each version of the key in use) the state that most needs
-    /// attention, and the shortest time.
+    /// The lease of a binding as it is now. Where there are several, one for each version of the key in use, what may be
+    /// said of them at once: see [`LeaseView`].
     #[must_use]
     pub fn view(&self, binding: &BindingName) -> LeaseView {
-        let views =
-            self.0.existing(binding).into_iter().map(|cell| cell.with(|machine, now| machine.view(now)));
-        views.reduce(LeaseView::together).unwrap_or(LeaseView::IDLE)
+        let Some((family, cells)) = self.0.known(binding) else { return LeaseView::IDLE };
+        let view =
+            |cell: Arc<Cell>| (cell.id().key_version.clone(), cell.with(|machine, now| machine.view(now)));
+        family.view(cells.into_iter().map(view).collect())
     }
 
-    /// Keeps the lease proving for as long as the guard lives, as an engine does that holds keys.
+    /// Keeps the binding proving for as long as the guard lives, as an engine does that holds keys: the version of the key
+    /// that wraps, and each other one for as long as its lease lives, because keys may have been given out under it. A
+    /// version that was denied or lapsed meanwhile, and does not wrap, is asked again only while requests want it.
     ///
     /// # Errors
     /// [`LeaseError::NotActivated`], [`LeaseError::UnknownProvider`], or [`LeaseError::Ended`] if `subject` is outdated.
     pub fn hold(&self, subject: &Subject) -> Result<HoldGuard, LeaseError> {
-        let id = LeaseId {
-            binding: subject.name().clone(),
-            key_version: Canary::of(&subject.binding)?.key_version().clone(),
-        };
         for _ in 0..MAX_LOOKS {
-            let cell = self.0.cell(&id, subject)?;
-            let entered = cell.enter(|machine, now| {
-                machine.follow(subject, now);
-                machine.hold(now.at);
-            });
-            if entered.is_some() {
-                return Ok(HoldGuard { cell });
+            let key_version = self.0.family(subject)?.wrapping();
+            let cell = self.0.cell(&LeaseId { binding: subject.name().clone(), key_version }, subject)?;
+            // Whoever finds that the lease was forgotten lets go again.
+            let guard = HoldGuard::new(&self.0, &cell);
+            if cell.enter(|machine, now| machine.follow(subject, now)).is_some() {
+                return Ok(guard);
             }
         }
         Err(LeaseError::LeaseOver)
@@ -179,6 +220,16 @@ impl Leases {
         .await
     }
 
+    /// Waits for the newest proof under way of one version, if there is one, whatever comes of it.
+    pub(crate) async fn proofs_under_way(&self, version: &KeyVersion, subject: &Subject) {
+        let mut cells = self.0.existing(subject.name()).into_iter();
+        if let Some(cell) = cells.find(|cell| cell.id().key_version == *version)
+            && let Some(Some(landing)) = cell.enter(|machine, _| machine.under_way())
+        {
+            let _ = cell.landed(landing, self.deadline()).await;
+        }
+    }
+
     async fn look(
         &self,
         mut cell: Arc<Cell>,
@@ -214,28 +265,46 @@ impl Leases {
         Err(LeaseError::LeaseOver)
     }
 
-    fn deadline(&self) -> leasehold_clock::Moment {
+    fn deadline(&self) -> Moment {
         self.0.clock.now() + self.0.settings.proof_wait
     }
 }
 
-/// While it lives, the lease counts as in use.
+/// While it lives, the binding counts as in use.
 #[must_use = "dropping the guard ends the hold"]
 pub struct HoldGuard {
-    cell: Arc<Cell>,
+    hub: Arc<Hub>,
+    family: Arc<Family>,
+    binding: BindingName,
+}
+
+impl HoldGuard {
+    fn new(hub: &Arc<Hub>, cell: &Cell) -> Self {
+        cell.family().hold();
+        let (hub, family) = (Arc::clone(hub), Arc::clone(cell.family()));
+        let guard = Self { hub, family, binding: cell.id().binding.clone() };
+        guard.tell();
+        guard
+    }
+
+    /// Whose lease it holds.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        self.binding.tenant()
+    }
+
+    /// Every lease looks at who holds whenever it is looked at itself.
+    fn tell(&self) {
+        for cell in self.hub.existing(&self.binding) {
+            cell.with(|_, _| ());
+        }
+    }
 }
 
 impl Drop for HoldGuard {
     fn drop(&mut self) {
-        self.cell.with(|machine, now| machine.unhold(now.at));
-    }
-}
-
-impl HoldGuard {
-    /// Whose lease it holds.
-    #[must_use]
-    pub fn tenant(&self) -> &TenantId {
-        self.cell.id().binding.tenant()
+        self.family.unhold();
+        self.tell();
     }
 }
 

@@ -15,7 +15,7 @@ use leasehold_ids::{BindingVersion, LeaseEpoch};
 use leasehold_provider::ProviderError;
 use leasehold_secret::Arena;
 
-use crate::flights::{Basis, Flights, Landing, Start, Urgency};
+use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
 use crate::live::{Live, Proof};
 use crate::{EndReason, LeaseError, LeaseState, LeaseView, Subject};
 
@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
     Proven(Proof),
     /// The cloud said no, and it is the tenant's no.
     Denied(Arc<ProviderError>),
+    /// The same, and the lease was ended by it before the flight landed.
+    DeniedBefore(Arc<ProviderError>),
     /// The cloud said no to us as ourselves: the sentinel was denied as well.
     Masked(Arc<ProviderError>),
     /// No answer that says anything about the binding.
@@ -84,7 +86,14 @@ pub(crate) struct Machine {
     failures: u32,
     last_failure: Option<Arc<ProviderError>>,
     last_use: Moment,
-    holders: usize,
+    /// Somebody holds keys of it.
+    held: bool,
+    /// Only an envelope names its version, which never worked: see `strangers`.
+    stranger: bool,
+    /// What came of the one proof of a stranger, if it did not prove live.
+    refusal: Option<LeaseError>,
+    /// A proof of another version of the key that was denied us, and whose verdict is awaited.
+    doubt: Option<Landing>,
     seed: u64,
 }
 
@@ -107,7 +116,10 @@ impl Machine {
             failures: 0,
             last_failure: None,
             last_use: now,
-            holders: 0,
+            held: false,
+            stranger: false,
+            refusal: None,
+            doubt: None,
             seed,
         }
     }
@@ -119,13 +131,17 @@ impl Machine {
         if version != self.subject.binding.version {
             return Step::Fail(LeaseError::Ended(EndReason::Changed));
         }
-        match (&self.phase, self.flights.under_verdict()) {
+        let verdict = self.under_verdict();
+        match (&self.phase, verdict) {
             (Phase::Suspended(reason), _) => Step::Fail(LeaseError::Ended(*reason)),
             (Phase::Denied { error, .. }, _) => Step::Fail(LeaseError::Denied(Arc::clone(error))),
             (Phase::Lapsed, _) => Step::Fail(self.lapsed()),
-            (Phase::Live(_), Some(flight)) => Step::Pause(flight.landing()),
+            (Phase::Live(_), Some(landing)) => Step::Pause(landing),
             (Phase::Live(live), None) => Step::Serve(Arc::clone(live)),
-            (Phase::Idle, _) => self.join_or_start(now),
+            (Phase::Idle, _) => match &self.refusal {
+                Some(error) if self.stranger => Step::Fail(error.clone()),
+                _ => self.join_or_start(now),
+            },
         }
     }
 
@@ -155,10 +171,9 @@ impl Machine {
     /// that is left.
     pub(crate) fn confirm(&mut self, run: LeaseEpoch, now: Now) -> Result<Duration, LeaseError> {
         self.expire(now);
+        let verdict = self.under_verdict();
         match &self.phase {
-            Phase::Live(live) if live.run == run && self.flights.under_verdict().is_none() => {
-                Ok(self.expires(live).since(now.at))
-            }
+            Phase::Live(live) if live.run == run && verdict.is_none() => Ok(self.expires(live).since(now.at)),
             Phase::Live(_) | Phase::Idle => Err(LeaseError::LeaseOver),
             Phase::Denied { error, .. } => Err(LeaseError::Denied(Arc::clone(error))),
             Phase::Lapsed => Err(self.lapsed()),
@@ -174,11 +189,32 @@ impl Machine {
         }
     }
 
-    /// The cloud said no to a request in a way that no single request can cause: the key itself cannot be used.
-    pub(crate) fn deny_by_request(&mut self, version: BindingVersion, error: Arc<ProviderError>, now: Now) {
-        if version == self.subject.binding.version && matches!(self.phase, Phase::Live(_)) {
+    /// The cloud said no to a request in a way that no single request can cause: the key itself cannot be used. Whether that
+    /// ended the lease.
+    pub(crate) fn deny_by_request(
+        &mut self,
+        version: BindingVersion,
+        error: Arc<ProviderError>,
+        now: Now,
+    ) -> bool {
+        let ends = version == self.subject.binding.version && matches!(self.phase, Phase::Live(_));
+        if ends {
             self.deny(error, now);
         }
+        ends
+    }
+
+    /// A proof that began after the denial that has just ended the lease, for those who wait for what comes of it.
+    pub(crate) fn prove_again(&mut self, now: Now) -> Option<Start> {
+        match self.join_or_start(now) {
+            Step::Wait(_, start) => start,
+            _ => None,
+        }
+    }
+
+    /// The newest proof under way, whatever it may still count for.
+    pub(crate) fn under_way(&self) -> Option<Landing> {
+        self.flights.newest().map(Flight::landing)
     }
 }
 
@@ -195,7 +231,7 @@ impl Machine {
         if changed || self.is_suspended() {
             self.ends += 1;
             self.leave(Phase::Idle);
-            self.retry_at = (self.holders > 0).then_some(now.at);
+            self.retry_at = self.held.then_some(now.at);
         }
         // A lowered bound applies to the live lease, now.
         self.expire(now);
@@ -215,18 +251,37 @@ impl Machine {
         }
     }
 
-    /// An engine began to hold keys of this lease.
-    pub(crate) fn hold(&mut self, now: Moment) {
-        self.holders += 1;
-        if matches!(self.phase, Phase::Idle) && self.flights.is_empty() {
-            self.retry_at = Some(now);
+    /// Somebody holds keys of this lease from now on, or nobody does; and whether its version is a stranger.
+    pub(crate) fn stand(&mut self, held: bool, stranger: bool, now: Moment) {
+        self.stranger = stranger;
+        match (std::mem::replace(&mut self.held, held), held) {
+            (false, true) if matches!(self.phase, Phase::Idle) && self.flights.is_empty() => {
+                self.retry_at = Some(now);
+            }
+            (true, false) => self.last_use = self.last_use.max(now),
+            _ => {}
+        }
+    }
+}
+
+// === What the other versions of the key say ===
+
+impl Machine {
+    /// The cloud denied us the principal, which is the same for every version: what is held here ends too.
+    pub(crate) fn deny_by_sibling(&mut self, version: BindingVersion, error: &Arc<ProviderError>, now: Now) {
+        if version != self.subject.binding.version || self.is_suspended() {
+            return;
+        }
+        match &self.phase {
+            Phase::Live(_) | Phase::Lapsed => self.deny(Arc::clone(error), now),
+            // A success that began before it does not count.
+            _ => self.denials += 1,
         }
     }
 
-    /// An engine stopped holding.
-    pub(crate) fn unhold(&mut self, now: Moment) {
-        self.holders = self.holders.saturating_sub(1);
-        self.last_use = self.last_use.max(now);
+    /// Whose fault a denial of the principal is has not been told yet; nothing is served until `landing`.
+    pub(crate) fn doubt(&mut self, landing: Landing) {
+        self.doubt = Some(landing);
     }
 }
 
@@ -267,6 +322,45 @@ impl Machine {
         }
     }
 
+    /// The life that the lease is in, while Live.
+    pub(crate) fn run(&self) -> Option<LeaseEpoch> {
+        match &self.phase {
+            Phase::Live(live) => Some(live.run),
+            _ => None,
+        }
+    }
+
+    /// Why it is denied, while Denied.
+    pub(crate) fn denial(&self) -> Option<&Arc<ProviderError>> {
+        match &self.phase {
+            Phase::Denied { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What the caller is told whose envelope names a version that did not prove live, if asking again would change nothing.
+    pub(crate) fn refusal(&self) -> Option<&LeaseError> {
+        let lasts = |error: &&LeaseError| {
+            matches!(
+                error,
+                LeaseError::UnknownVersion(_)
+                    | LeaseError::RequestDenied(_)
+                    | LeaseError::Denied(_)
+                    | LeaseError::Rejected(_)
+            )
+        };
+        self.refusal.as_ref().filter(|_| self.stranger).filter(lasts)
+    }
+
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.stranger
+    }
+
+    /// Whether something is held or wanted, so that a proof says something.
+    pub(crate) fn is_in_use(&self) -> bool {
+        !self.stranger && !matches!(self.phase, Phase::Idle | Phase::Suspended(_))
+    }
+
     /// How a run ended since this was last asked, whatever has followed it since.
     pub(crate) fn take_ended(&mut self) -> Option<LeaseState> {
         self.ended.take()
@@ -276,7 +370,7 @@ impl Machine {
     pub(crate) fn is_dormant(&self) -> bool {
         matches!(self.phase, Phase::Idle)
             && self.flights.is_empty()
-            && self.holders == 0
+            && !self.held
             && !self.flights.can_dequeue()
     }
 }
@@ -310,7 +404,9 @@ impl Machine {
         if !self.flights.has_place() {
             return Step::Wait(self.flights.queue(), None);
         }
-        let (start, landing) = self.begin(Urgency::Needed { by: now.at });
+        // A stranger's goes behind the renewals of whatever lives.
+        let by = if self.stranger { now.at + self.bound() } else { now.at };
+        let (start, landing) = self.begin(Urgency::Needed { by });
         Step::Wait(landing, Some(start))
     }
 
@@ -341,6 +437,12 @@ impl Machine {
         }
     }
 
+    /// A proof whose denial is being told apart from a failure of our own: one of this lease's, or of another version's.
+    fn under_verdict(&mut self) -> Option<Landing> {
+        self.doubt = self.doubt.take().filter(is_in_air);
+        self.flights.under_verdict().map(Flight::landing).or_else(|| self.doubt.clone())
+    }
+
     fn is_suspended(&self) -> bool {
         matches!(self.phase, Phase::Suspended(_))
     }
@@ -349,4 +451,9 @@ impl Machine {
     pub(crate) fn jitter(&self) -> u64 {
         self.seed.wrapping_add(self.flights.begun())
     }
+}
+
+/// Whether a flight has not landed yet, and still may.
+fn is_in_air(landing: &Landing) -> bool {
+    landing.borrow().is_none() && landing.has_changed().is_ok()
 }

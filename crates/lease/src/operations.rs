@@ -11,12 +11,17 @@ use leasehold_tenant::{Binding, CacheMode};
 use crate::cache::{Entry, EntryKey};
 use crate::canary::{self, Canary};
 use crate::cell::Run;
+use crate::rotation::is_of_principal;
 use crate::subject::LeaseId;
 use crate::{Held, LeaseError, Leases, Source, Subject};
 
 /// How often a request begins again because its session or its sealing key was renewed under it, or the call that it
 /// joined counts no more: twice for all of them. Whoever needs more is told to retry.
 const MAX_REPEATS: usize = 2;
+
+/// How often a request begins again because the version of the key that wraps was denied and another one wraps in its
+/// place: that of a rotation whose old version is disabled, and the one before if the new one is, too.
+const MAX_SUCCESSORS: usize = 2;
 
 /// A new key and its envelope. Has no Debug: it holds plaintext.
 pub struct NewKey {
@@ -150,27 +155,61 @@ impl Leases {
         answer.map_err(|error| run.cell.conclude(binding.version, &request.header.context, error))
     }
 
-    /// Makes a wrapped key under the version of the binding's key that wraps.
+    /// Makes a wrapped key under the version of the binding's key that wraps. If that one turns out to be denied, and
+    /// another one wraps in its place, under that.
     async fn make(
         &self,
         subject: &Subject,
         context: &EncryptionContext,
         make: Make<'_>,
     ) -> Result<Held<Made>, LeaseError> {
-        let binding = &subject.binding;
-        if binding.hierarchy != Hierarchy::Direct {
+        if subject.binding.hierarchy != Hierarchy::Direct {
             return Err(LeaseError::WrongHierarchy);
         }
-        let version = Canary::of(binding)?.key_version().clone();
+        let mut version = self.hub().family(subject)?.wrapping();
+        for _ in 0..MAX_SUCCESSORS {
+            match self.make_under(&version, subject, context, make).await {
+                // Of a denied principal the version does not matter.
+                Err(LeaseError::Denied(error)) if !is_of_principal(&error) => {
+                    let successor = self.successor(&version, subject).await?;
+                    version = successor.ok_or(LeaseError::Denied(error))?;
+                }
+                done => return done,
+            }
+        }
+        self.make_under(&version, subject, context, make).await
+    }
+
+    /// The version that wraps in place of `denied`, once it is known whether there is one.
+    async fn successor(
+        &self,
+        denied: &KeyVersion,
+        subject: &Subject,
+    ) -> Result<Option<KeyVersion>, LeaseError> {
+        if denied.is_none() {
+            return Ok(None);
+        }
+        self.proofs_under_way(denied, subject).await;
+        Ok(Some(self.hub().family(subject)?.wrapping()).filter(|version| version != denied))
+    }
+
+    async fn make_under(
+        &self,
+        version: &KeyVersion,
+        subject: &Subject,
+        context: &EncryptionContext,
+        make: Make<'_>,
+    ) -> Result<Held<Made>, LeaseError> {
+        let binding = &subject.binding;
         let id = LeaseId { binding: subject.name().clone(), key_version: version.clone() };
-        let header = canary::header(binding, &version, context);
+        let header = canary::header(binding, version, context);
         let digest = header.digest();
         let bound = WrapContext { purpose: Purpose::Dek, header: &digest, context };
         let mut attempts = Attempts::new(self, &id, subject);
         loop {
             let run = attempts.begin().await?;
             let answer =
-                make.ask(run.cell.prover().provider.as_ref(), &run.live.session, &version, bound).await;
+                make.ask(run.cell.prover().provider.as_ref(), &run.live.session, version, bound).await;
             match answer.map_err(|error| run.cell.conclude(binding.version, &header.context, error)) {
                 Err(error) if attempts.may_repeat(&run, &error) => {}
                 Err(error) => return Err(error),
@@ -190,7 +229,7 @@ impl Leases {
 
 fn envelope(header: Header, ciphertext: Ciphertext) -> Result<WrappedKey, LeaseError> {
     if ciphertext.key_version != header.key_version {
-        return Err(LeaseError::Internal("the cloud wrapped under another version than the one addressed"));
+        return Err(LeaseError::Internal(canary::OTHER_VERSION));
     }
     let body = Body::Direct { ciphertext: ciphertext.bytes };
     Ok(Envelope::new(header, body).map_err(LeaseError::Envelope)?.encode())
@@ -292,7 +331,7 @@ impl<'a> UnwrapRequest<'a> {
             return Err(LeaseError::ForeignEnvelope);
         }
         // Each version asked for gets a lease, of which there are few: none for one that the cloud cannot have.
-        if Canary::of(binding)?.key_version().is_none() && !header.key_version.is_none() {
+        if Canary::of(binding)?.key_version().is_none() != header.key_version.is_none() {
             return Err(LeaseError::ForeignEnvelope);
         }
         if header.hierarchy != binding.hierarchy {

@@ -164,6 +164,7 @@ impl ServiceError {
             | LeaseError::OwnIdentity(e)
             | LeaseError::SessionExpired(e)
             | LeaseError::Rejected(e)
+            | LeaseError::UnknownVersion(e)
             | LeaseError::Misconfigured(e)
             | LeaseError::Throttled { source: e, .. } => Some(e),
             _ => None,
@@ -212,7 +213,9 @@ fn lease_reason(error: &LeaseError) -> &'static str {
         LeaseError::Rejected(_) => "CLOUD_REJECTED",
         LeaseError::Misconfigured(_) => "BINDING_MISCONFIGURED",
         LeaseError::Envelope(_) => "MALFORMED_ENVELOPE",
-        LeaseError::ForeignEnvelope | LeaseError::WrongHierarchy => "FOREIGN_ENVELOPE",
+        LeaseError::ForeignEnvelope | LeaseError::WrongHierarchy | LeaseError::UnknownVersion(_) => {
+            "FOREIGN_ENVELOPE"
+        }
         LeaseError::WrongContext => "WRONG_CONTEXT",
         LeaseError::Ended(_) | LeaseError::LeaseOver => "LEASE_ENDED",
         LeaseError::NotActivated | LeaseError::UnknownProvider(_) => "BINDING_NOT_USABLE",

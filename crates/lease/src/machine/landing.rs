@@ -6,14 +6,14 @@ use std::time::Duration;
 use leasehold_provider::ProviderError;
 
 use super::{Machine, Means, Now, Outcome, Phase};
-use crate::flights::Flight;
+use crate::flights::{Flight, Landing};
 use crate::live::{Live, Proof};
-use crate::{EndReason, LeaseError, schedule};
+use crate::{EndReason, LeaseError, schedule, strangers};
 
 impl Machine {
-    /// `flight` was denied; serving pauses until the sentinel has told whose fault it is.
-    pub(crate) fn await_verdict(&mut self, flight: u64) {
-        self.flights.await_verdict(flight);
+    /// `flight` was denied; serving pauses until the sentinel has told whose fault it is, which its landing says.
+    pub(crate) fn await_verdict(&mut self, flight: u64) -> Option<Landing> {
+        self.flights.await_verdict(flight)
     }
 
     /// `flight` ended. Tells its waiters what came of it.
@@ -28,8 +28,9 @@ impl Machine {
                 if flight.basis.version == self.subject.binding.version && !self.is_suspended() =>
             {
                 self.deny(Arc::clone(&error), now);
-                Err(LeaseError::Denied(error))
+                Err(if self.stranger { strangers::refusal(error) } else { LeaseError::Denied(error) })
             }
+            Outcome::DeniedBefore(error) => Err(LeaseError::Denied(error)),
             // What was denied is not the binding that we have now.
             Outcome::Denied(_) => Err(LeaseError::Ended(EndReason::Changed)),
             Outcome::Masked(error) => {
@@ -46,6 +47,7 @@ impl Machine {
             // Whatever went wrong, a lease that is wanted is tried again.
             self.unanswered(None, None, now);
         }
+        self.refusal = result.as_ref().err().cloned();
         flight.land(result);
     }
 
@@ -83,6 +85,10 @@ impl Machine {
 
     pub(super) fn deny(&mut self, error: Arc<ProviderError>, now: Now) {
         self.denials += 1;
+        if self.stranger && matches!(self.phase, Phase::Idle) {
+            // Nothing is held, and nobody but those who wait for this proof wants it: it is not retried.
+            return;
+        }
         let since = match &self.phase {
             Phase::Denied { since, .. } => *since,
             _ => now.at,
@@ -98,7 +104,7 @@ impl Machine {
         let pause = match &self.phase {
             Phase::Denied { since, .. } => schedule::retry_denied_after(now.at.since(*since), self.jitter()),
             // A failed first proof leaves no mark: the next request starts anew. Only a holder makes us go on alone.
-            Phase::Idle if self.holders == 0 => return self.forget_failures(),
+            Phase::Idle if !self.held => return self.forget_failures(),
             Phase::Suspended(_) => return,
             _ => schedule::retry_unanswered_after(self.failures, retry_after, self.jitter()),
         };

@@ -64,7 +64,7 @@ impl Machine {
 
     /// When a lease that nobody uses is released.
     fn idle_at(&self) -> Option<Moment> {
-        (self.holders == 0).then(|| self.last_use + self.subject.terms.idle_after())
+        (!self.held).then(|| self.last_use + self.subject.terms.idle_after())
     }
 
     /// Ends a lease whose time is over.
@@ -73,7 +73,7 @@ impl Machine {
         if live.generation != now.generation {
             self.ends += 1;
             self.leave(Phase::Idle);
-            self.retry_at = (self.holders > 0).then_some(now.at);
+            self.retry_at = self.held.then_some(now.at);
         } else if self.expires(live) <= now.at {
             self.leave(Phase::Lapsed);
             self.retry_at = Some(now.at);

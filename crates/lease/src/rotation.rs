@@ -1,0 +1,119 @@
+//! Which version of a key wraps, and what the leases of a binding's versions owe each other.
+//!
+//! Where keys have versions, a proof of the version that wraps is followed, every now and then, by a question to the cloud:
+//! which version wraps now? Another one is proven by itself, wrap and unwrap of a canary of its own, and wraps from the
+//! moment that its lease is live (see `family`). Until then, and if it never is, the old one does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_envelope::KeyVersion;
+use leasehold_ids::BindingVersion;
+use leasehold_provider::{Edge, Fault, ProviderError, Session};
+
+use crate::Subject;
+use crate::cell::Cell;
+use crate::flights::Landing;
+use crate::machine::Step;
+use crate::subject::LeaseId;
+
+/// How long the cloud may take to say which version wraps. As long as one call may take with all its retries.
+const LOOK: Duration = Duration::from_secs(5);
+
+// === Which version wraps ===
+
+impl Cell {
+    /// After a proof of this version succeeded with `session`.
+    pub(crate) async fn look(self: &Arc<Self>, subject: &Subject, session: &Session) {
+        let (hub, version) = (self.hub(), &self.id().key_version);
+        if self.family().begin_look(version, hub.settings.rotation_check, hub.clock.now())
+            && let Some(named) = self.prover().current_version(session, LOOK).await
+        {
+            self.family().named(&named);
+            self.prove_wrapping(subject, &named);
+        }
+    }
+
+    /// After this version was denied: whether another one wraps, which is found out before those who wait are told. It ends
+    /// when the other one is proven, and takes no longer than a proof.
+    pub(crate) async fn look_for_successor(self: &Arc<Self>, subject: &Subject, session: &Session) {
+        let (hub, version) = (self.hub(), &self.id().key_version);
+        if !self.family().begin_look(version, Duration::ZERO, hub.clock.now()) {
+            return;
+        }
+        let deadline = hub.clock.now() + hub.settings.proof_deadline;
+        if let Some(named) = self.prover().current_version(session, LOOK).await {
+            self.family().named(&named);
+            if let Some(landing) = self.prove_wrapping(subject, &named) {
+                // Whatever came of it: if it was proven, it wraps.
+                let _ = self.landed(landing, deadline).await;
+            }
+        }
+        if self.family().wrapping() == *version
+            && let Some(event) = self.family().step_down(version)
+        {
+            self.tell(event);
+        }
+        // Somebody may hold, so that the one before is proven without a request.
+        self.prove_wrapping(subject, &self.family().wrapping());
+    }
+
+    /// Has another version of the key proven, unless it is live or was denied; what to wait for if it is.
+    fn prove_wrapping(&self, subject: &Subject, version: &KeyVersion) -> Option<Landing> {
+        if *version == self.id().key_version {
+            return None;
+        }
+        let id = LeaseId { binding: self.id().binding.clone(), key_version: version.clone() };
+        // A record that is outdated by now, or a lease that was forgotten just now: the next look sees to it.
+        let cell = self.hub().cell(&id, subject).ok()?;
+        let step = cell.enter(|machine, now| {
+            machine.follow(subject, now);
+            machine.step(subject.binding.version, now)
+        })?;
+        let Step::Wait(landing, start) = step else { return None };
+        if let Some(start) = start {
+            cell.launch(start);
+        }
+        Some(landing)
+    }
+}
+
+// === What one version's proof means to the others ===
+
+impl Cell {
+    /// The cloud denied us the principal. Whatever version is held is held through that principal, so that everything held
+    /// under the binding ends now. A key that was denied touches only its own version.
+    pub(crate) fn deny_others(&self, version: BindingVersion, error: &Arc<ProviderError>) {
+        self.family().barred(error, self.hub().clock.now());
+        for other in self.others() {
+            other.with(|machine, now| machine.deny_by_sibling(version, error, now));
+        }
+    }
+
+    /// A version was denied that had been live. It may be the whole key that was: the others are proven now, and not only
+    /// when their renewal is due.
+    pub(crate) fn suspect_others(&self) {
+        let interval = self.hub().settings.suspicion_interval;
+        for other in self.others() {
+            other.with(|machine, now| machine.suspect(now.at, interval));
+        }
+    }
+
+    /// Whose fault a denial of the principal is will be known when `landing` has landed.
+    pub(crate) fn doubt_others(&self, landing: &Landing) {
+        for other in self.others() {
+            other.with(|machine, _| machine.doubt(landing.clone()));
+        }
+    }
+
+    fn others(&self) -> Vec<Arc<Self>> {
+        let mut cells = self.hub().existing(&self.id().binding);
+        cells.retain(|cell| cell.id() != self.id());
+        cells
+    }
+}
+
+/// Whether the denial is of the principal, and so of every version of the key.
+pub(crate) fn is_of_principal(error: &ProviderError) -> bool {
+    matches!(error.fault(), Fault::Denied { edge: Edge::Trust { .. } })
+}
