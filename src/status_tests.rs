@@ -39,7 +39,7 @@ fn request_rows() -> Vec<Row> {
     let binding = || "main".parse().unwrap();
     let bad = ServiceError::InvalidArgument { field: "etag", what: "must be short".into() };
     let state = ServiceError::BindingNotUsable { binding: binding(), state: BindingState::Retired };
-    let budget = OverBudget { bindings: 9, needed: 8.0, budget: 10.0, allowed: 7.0 };
+    let budget = OverBudget { leases: 9, needed: 8.0, budget: 10.0, allowed: 7.0 };
     let wrong = ChangeError::WrongTenantState { actual: "deleted", wanted: "one that is not" };
     vec![
         (
@@ -151,6 +151,12 @@ fn lease_rows() -> Vec<Row> {
         ),
         (lease(LeaseError::WrongContext), Code::InvalidArgument, "WRONG_CONTEXT", false),
         (lease(LeaseError::ForeignEnvelope), Code::InvalidArgument, "FOREIGN_ENVELOPE", false),
+        (
+            lease(LeaseError::UnknownVersion(cloud(Fault::KeyUnusable(KeyState::NotFound)))),
+            Code::InvalidArgument,
+            "FOREIGN_ENVELOPE",
+            false,
+        ),
         (lease(LeaseError::WrongHierarchy), Code::InvalidArgument, "FOREIGN_ENVELOPE", false),
         (lease(LeaseError::Ended(EndReason::Changed)), Code::Aborted, "LEASE_ENDED", true),
         (lease(LeaseError::LeaseOver), Code::Aborted, "LEASE_ENDED", true),

@@ -34,12 +34,12 @@ const RATES: std::ops::RangeInclusive<f64> = 0.1..=1e6;
 /// A plan that would use more of the budget than renewals may.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "{bindings} bindings would need {needed:.1} proofs per second at their bounds (2.5 per bound each), and 70 % of \
+    "{leases} leases would need {needed:.1} proofs per second at their bounds (2.5 per bound each), and 70 % of \
      proofs_per_second = {budget:.1} is {allowed:.1}: choose longer bounds or raise proofs_per_second"
 )]
 pub struct OverBudget {
-    /// How many bindings were counted.
-    pub bindings: usize,
+    /// How many leases were counted: one for each binding, two where keys have versions.
+    pub leases: usize,
     /// Proofs per second that they would need if all were in use.
     pub needed: f64,
     /// The whole budget.
@@ -48,7 +48,7 @@ pub struct OverBudget {
     pub allowed: f64,
 }
 
-/// Checks that bindings with these bounds, all in use, can be renewed within `proofs_per_second`.
+/// Checks that leases with these bounds, all in use, can be renewed within `proofs_per_second`.
 ///
 /// # Errors
 /// [`OverBudget`] with the arithmetic.
@@ -56,17 +56,17 @@ pub fn check_plan(
     bounds: impl IntoIterator<Item = RevocationBound>,
     proofs_per_second: f64,
 ) -> Result<(), OverBudget> {
-    let mut bindings = 0;
+    let mut leases = 0;
     let mut needed = 0.0;
     for bound in bounds {
-        bindings += 1;
+        leases += 1;
         needed += PROOFS_PER_BOUND / bound.get().as_secs_f64();
     }
     let allowed = proofs_per_second * PLANNED_SHARE;
     if needed <= allowed {
         return Ok(());
     }
-    Err(OverBudget { bindings, needed, budget: proofs_per_second, allowed })
+    Err(OverBudget { leases, needed, budget: proofs_per_second, allowed })
 }
 
 /// The budget of one provider.

@@ -83,12 +83,16 @@ impl Canary {
         Ok(opened.map_err(|error| LeaseError::from_proof(Arc::new(error)))?.value)
     }
 
+    pub(crate) fn ciphertext(&self) -> &Ciphertext {
+        &self.ciphertext
+    }
+
     pub(crate) fn key_version(&self) -> &KeyVersion {
         &self.ciphertext.key_version
     }
 
     /// What the canary was bound to when it was wrapped.
-    fn context<'a>(&'a self, binding: &'a Binding) -> WrapContext<'a> {
+    pub(crate) fn context<'a>(&'a self, binding: &'a Binding) -> WrapContext<'a> {
         WrapContext { purpose: Purpose::Canary, header: &self.header, context: &binding.canary_context }
     }
 }

@@ -11,9 +11,14 @@
 //! - A success counts only if no denial arrived and nothing was changed since it began.
 //! - An answer is released only by a check made right before it is encoded.
 //! - No lock is held across a call to a cloud.
+//! - Where keys have versions, each has a lease of its own. A version wraps once the cloud named it and its own proof, wrap
+//!   and unwrap, succeeded; until then, and if it never does, the one before wraps. A key that is denied ends the lease of
+//!   its version alone, a principal that is denied ends all of the binding's.
+//! - A version that only an envelope names is proven for its caller alone, within a budget, and never retried.
 //!
-//! Reading order: [`Leases`], `machine` (the rules), `cell` (the rules at work), `prover`, `schedule`, `budget`,
-//! `sentinel`, `cache`, `operations`, `activation`, `examine`.
+//! Reading order: [`Leases`], `machine` (the rules), `cell` (the rules at work), `family` (one binding's versions),
+//! `rotation`, `strangers`, `prover`, `schedule`, `budget`, `sentinel`, `cache`, `operations`, `activation`,
+//! `examine`.
 
 mod activation;
 mod budget;
@@ -49,6 +54,7 @@ pub use held::{Held, Released, Source};
 pub use leases::{HoldGuard, Leases, Parts};
 pub use operations::NewKey;
 pub use providers::Providers;
+pub use rotation::planned_leases;
 pub use schedule::proofs_per_month;
 pub use settings::Settings;
 pub use subject::Subject;

@@ -2,9 +2,10 @@
 //!
 //! Time comes in as a parameter and what is to be done goes out as a return value, so that every rule can be tested
 //! without a clock or a task. Whatever leaves Live wipes before it returns. What proofs report is in `landing`, what time
-//! brings in `timer`.
+//! brings in `timer`, what may be seen in `seen`.
 
 mod landing;
+mod seen;
 mod timer;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use leasehold_secret::Arena;
 
 use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
 use crate::live::{Live, Proof};
-use crate::{EndReason, LeaseError, LeaseState, LeaseView, Subject};
+use crate::{EndReason, LeaseError, LeaseState, Subject};
 
 /// A reading of the clock.
 #[derive(Debug, Clone, Copy)]
@@ -282,96 +283,6 @@ impl Machine {
     /// Whose fault a denial of the principal is has not been told yet; nothing is served until `landing`.
     pub(crate) fn doubt(&mut self, landing: Landing) {
         self.doubt = Some(landing);
-    }
-}
-
-// === What may be seen ===
-
-impl Machine {
-    pub(crate) fn state(&self) -> LeaseState {
-        match &self.phase {
-            Phase::Idle if self.flights.is_empty() => LeaseState::Idle,
-            Phase::Idle => LeaseState::Proving,
-            Phase::Live(_) => LeaseState::Live,
-            Phase::Denied { .. } => LeaseState::Denied,
-            Phase::Lapsed => LeaseState::Lapsed,
-            Phase::Suspended(_) => LeaseState::Suspended,
-        }
-    }
-
-    pub(crate) fn view(&mut self, now: Now) -> LeaseView {
-        self.expire(now);
-        let mut view = LeaseView { state: self.state(), masked: self.masked, ..LeaseView::IDLE };
-        match &self.phase {
-            Phase::Live(live) => {
-                view.ttl = self.expires(live).since(now.at);
-                view.proof_age = Some(now.at.since(live.proof_started));
-                view.epoch = Some(live.run);
-            }
-            Phase::Denied { error, .. } => view.denial = Some(Arc::clone(error)),
-            _ => {}
-        }
-        view
-    }
-
-    /// The epoch of the live sealing key.
-    pub(crate) fn epoch(&self) -> Option<LeaseEpoch> {
-        match &self.phase {
-            Phase::Live(live) => Some(live.epoch),
-            _ => None,
-        }
-    }
-
-    /// The life that the lease is in, while Live.
-    pub(crate) fn run(&self) -> Option<LeaseEpoch> {
-        match &self.phase {
-            Phase::Live(live) => Some(live.run),
-            _ => None,
-        }
-    }
-
-    /// Why it is denied, while Denied.
-    pub(crate) fn denial(&self) -> Option<&Arc<ProviderError>> {
-        match &self.phase {
-            Phase::Denied { error, .. } => Some(error),
-            _ => None,
-        }
-    }
-
-    /// What the caller is told whose envelope names a version that did not prove live, if asking again would change nothing.
-    pub(crate) fn refusal(&self) -> Option<&LeaseError> {
-        let lasts = |error: &&LeaseError| {
-            matches!(
-                error,
-                LeaseError::UnknownVersion(_)
-                    | LeaseError::RequestDenied(_)
-                    | LeaseError::Denied(_)
-                    | LeaseError::Rejected(_)
-            )
-        };
-        self.refusal.as_ref().filter(|_| self.stranger).filter(lasts)
-    }
-
-    pub(crate) fn is_stranger(&self) -> bool {
-        self.stranger
-    }
-
-    /// Whether something is held or wanted, so that a proof says something.
-    pub(crate) fn is_in_use(&self) -> bool {
-        !self.stranger && !matches!(self.phase, Phase::Idle | Phase::Suspended(_))
-    }
-
-    /// How a run ended since this was last asked, whatever has followed it since.
-    pub(crate) fn take_ended(&mut self) -> Option<LeaseState> {
-        self.ended.take()
-    }
-
-    /// Whether the lease may be forgotten: nothing is held, asked or wanted.
-    pub(crate) fn is_dormant(&self) -> bool {
-        matches!(self.phase, Phase::Idle)
-            && self.flights.is_empty()
-            && !self.held
-            && !self.flights.can_dequeue()
     }
 }
 

@@ -10,8 +10,10 @@ use std::time::Duration;
 use leasehold_envelope::KeyVersion;
 use leasehold_ids::BindingVersion;
 use leasehold_provider::{Edge, Fault, ProviderError, Session};
+use leasehold_tenant::Binding;
 
 use crate::Subject;
+use crate::canary::Canary;
 use crate::cell::Cell;
 use crate::flights::Landing;
 use crate::machine::Step;
@@ -19,6 +21,14 @@ use crate::subject::LeaseId;
 
 /// How long the cloud may take to say which version wraps. As long as one call may take with all its retries.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How many leases of `binding` proofs are planned for: where keys have versions two, the one that wraps and one that is still
+/// read, otherwise one. Bindings that read more at a time live off the part of the budget that no plan may use.
+#[must_use]
+pub fn planned_leases(binding: &Binding) -> usize {
+    let has_versions = Canary::of(binding).is_ok_and(|canary| !canary.key_version().is_none());
+    if has_versions { 2 } else { 1 }
+}
 
 // === Which version wraps ===
 

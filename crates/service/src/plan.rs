@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use leasehold_clock::Moment;
 use leasehold_ids::{ProviderKind, TenantId};
-use leasehold_lease::{Leases, OverBudget};
-use leasehold_tenant::{PageRequest, RevocationBound, Tenant};
+use leasehold_lease::{Leases, OverBudget, planned_leases};
+use leasehold_tenant::{Binding, PageRequest, RevocationBound, Tenant};
 
 use crate::ServiceError;
 use crate::directory::Directory;
@@ -19,7 +19,8 @@ use crate::directory::Directory;
 /// that got lost is a few bindings of tens of thousands.
 const LIST_AGAIN: Duration = Duration::from_secs(3600);
 
-/// What one tenant's leases need: a renewal within this bound for each of these bindings, named by their providers.
+/// What one tenant's leases need: a renewal within this bound for each of these leases, named by their providers. A binding
+/// whose key has versions has more than one; a PENDING one, of which that is not known yet, counts once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Need {
     bound: RevocationBound,
@@ -30,7 +31,9 @@ impl Need {
     /// Of `tenant` as it is. A suspended tenant keeps its place, so that it can always be resumed; a deleted one does not.
     pub(crate) fn of(tenant: &Tenant) -> Self {
         let unwrapping = tenant.bindings.values().filter(|b| tenant.deleted.is_none() && b.state.unwraps());
-        let providers = unwrapping.map(|binding| binding.provider.clone()).collect();
+        let leases =
+            |binding: &Binding| std::iter::repeat_n(binding.provider.clone(), planned_leases(binding));
+        let providers = unwrapping.flat_map(leases).collect();
         Self { bound: tenant.terms.revocation_bound(), providers }
     }
 
@@ -163,11 +166,49 @@ fn saturated(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_envelope::{Body, EncryptionContext, Envelope, Header, Hierarchy};
+    use leasehold_tenant::{CloudSettings, LeaseTerms, NewBinding};
+
     use super::*;
 
     fn need(seconds: u64, providers: &[&str]) -> Need {
         let bound = Duration::from_secs(seconds).try_into().unwrap();
         Need { bound, providers: providers.iter().map(|provider| provider.parse().unwrap()).collect() }
+    }
+
+    /// What the tenant's one binding needs, ACTIVE under this version of its key.
+    fn activated_under(version: &str) -> usize {
+        let (now, deployment) = (std::time::SystemTime::UNIX_EPOCH, "dev".parse().unwrap());
+        let new = NewBinding {
+            provider: "test".parse().unwrap(),
+            key: "key-1".parse().unwrap(),
+            settings: CloudSettings::default(),
+            canary_context: EncryptionContext::empty(),
+            hierarchy: Hierarchy::Direct,
+        };
+        let header = Header {
+            hierarchy: Hierarchy::Direct,
+            provider: new.provider.clone(),
+            key_id: new.key.clone(),
+            key_version: version.parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
+            binding: "main".parse().unwrap(),
+            context: new.canary_context.commitment(),
+        };
+        let body = Body::Direct { ciphertext: bytes::Bytes::from_static(b"c") };
+        let canary = Envelope::new(header, body).unwrap().encode();
+        let tenant = Tenant::new("acme".parse().unwrap(), String::new(), LeaseTerms::default(), now)
+            .with_binding("main".parse().unwrap(), new, &deployment, now)
+            .unwrap();
+        let verified = tenant.binding(&"main".parse().unwrap()).unwrap().version;
+        let tenant = tenant.with_activated(&"main".parse().unwrap(), verified, canary, now).unwrap();
+        Need::of(&tenant).providers.len()
+    }
+
+    #[test]
+    fn p9_where_keys_have_versions_two_leases_are_planned_for() {
+        assert_eq!(activated_under(""), 1);
+        assert_eq!(activated_under("3"), 2);
     }
 
     #[test]

@@ -31,19 +31,46 @@ impl Bench {
         Self::with(Settings::default(), |providers| providers).await
     }
 
+    /// The same tenant and cloud, in a process that knows nothing yet.
+    pub(crate) fn restarted(self) -> Self {
+        self.leases.end_all();
+        let leases = Leases::build(Parts {
+            providers: Providers::new([Arc::new(self.cloud.clone()) as Arc<dyn KeyProvider>]),
+            clock: Arc::new(self.clock.clone()),
+            arena: self.arena.clone(),
+            settings: Settings::default(),
+        });
+        let events = leases.events();
+        Self { leases, events, ..self }
+    }
+
     /// With a sentinel of the operator's.
     pub(crate) async fn with_sentinel() -> Self {
-        let name = "tenants/sentinel/bindings/own".parse().unwrap();
-        let deployment = "test".parse().unwrap();
-        let external_id = ExternalId::derive(&deployment, &name);
-        let sentinel = Binding::pending(name, new_binding(), external_id, SystemTime::UNIX_EPOCH);
-        Self::with(Settings::default(), |providers| providers.with_sentinel(sentinel)).await
+        Self::with(Settings::default(), sentinel).await
+    }
+
+    /// On a cloud whose keys have versions; the binding is activated under version `1`.
+    pub(crate) async fn versioned() -> Self {
+        Self::versioned_with(|providers| providers).await
+    }
+
+    pub(crate) async fn versioned_with(also: impl FnOnce(Providers) -> Providers) -> Self {
+        Self::on(|cloud| cloud.rotate("1"), Settings::default(), also).await
     }
 
     pub(crate) async fn with(settings: Settings, also: impl FnOnce(Providers) -> Providers) -> Self {
+        Self::on(|_| {}, settings, also).await
+    }
+
+    async fn on(
+        prepare: impl FnOnce(&Cloud),
+        settings: Settings,
+        also: impl FnOnce(Providers) -> Providers,
+    ) -> Self {
         let clock = ManualClock::new();
         let arena = Arena::new(ArenaConfig::default()).unwrap();
         let cloud = Cloud::new(clock.clone(), arena.clone());
+        prepare(&cloud);
         let providers = also(Providers::new([Arc::new(cloud.clone()) as Arc<dyn KeyProvider>]));
         let leases = Leases::build(Parts {
             providers,
@@ -122,6 +149,14 @@ impl Bench {
     pub(crate) fn states(&mut self) -> Vec<LeaseState> {
         std::iter::from_fn(|| self.events.try_recv().ok()).map(|event| event.state).collect()
     }
+}
+
+/// The same providers with a sentinel of the operator's.
+pub(crate) fn sentinel(providers: Providers) -> Providers {
+    let name = "tenants/sentinel/bindings/own".parse().unwrap();
+    let deployment = "test".parse().unwrap();
+    let external_id = ExternalId::derive(&deployment, &name);
+    providers.with_sentinel(Binding::pending(name, new_binding(), external_id, SystemTime::UNIX_EPOCH))
 }
 
 fn new_binding() -> NewBinding {

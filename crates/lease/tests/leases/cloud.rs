@@ -23,6 +23,7 @@ pub(crate) enum Mood {
     Allow,
     Deny,
     Disabled,
+    Missing,
     Outage,
     Throttle,
     BlackHole,
@@ -37,6 +38,7 @@ pub(crate) enum Call {
     Unwrap,
     Wrap,
     Generate,
+    Describe,
 }
 
 /// A call that a test holds: it has reached the cloud and waits there for the test's word.
@@ -90,6 +92,13 @@ struct State {
     /// The version that wraps, and the one that is denied.
     version: KeyVersion,
     forbidden_version: Option<KeyVersion>,
+    /// How the versions of the key answer, one by one; without any, every version that is asked for answers as the key does.
+    versions: HashMap<KeyVersion, Mood>,
+    /// How a version answers that the key does not have.
+    missing: Mood,
+    describe: Mood,
+    /// The version that the cloud says to have wrapped under, whatever it was told to.
+    answers_as: Option<KeyVersion>,
     sentinel: Mood,
     session_life: Duration,
     expired_before: u64,
@@ -118,6 +127,10 @@ impl Cloud {
             forbidden: None,
             version: KeyVersion::none(),
             forbidden_version: None,
+            versions: HashMap::new(),
+            missing: Mood::Missing,
+            describe: Mood::Allow,
+            answers_as: None,
             sentinel: Mood::Allow,
             session_life: Duration::from_secs(900),
             expired_before: 0,
@@ -172,6 +185,30 @@ impl Cloud {
             Some(fault) => Err(ProviderError::new(fault, "as the test said")),
             None => Ok(()),
         }
+    }
+
+    /// The key gets one more version, which wraps from now on.
+    pub(crate) fn rotate(&self, version: &str) {
+        self.version(version);
+        self.set_version(version, Mood::Allow);
+    }
+
+    /// How one version of the key answers.
+    pub(crate) fn set_version(&self, version: &str, mood: Mood) {
+        self.lock().versions.insert(version.parse().unwrap(), mood);
+    }
+
+    /// How versions answer that the key does not have.
+    pub(crate) fn missing(&self, mood: Mood) {
+        self.lock().missing = mood;
+    }
+
+    pub(crate) fn describe(&self, mood: Mood) {
+        self.lock().describe = mood;
+    }
+
+    pub(crate) fn answer_as(&self, version: &str) {
+        self.lock().answers_as = Some(version.parse().unwrap());
     }
 
     /// The cloud honours no session that was made before now.
@@ -231,7 +268,13 @@ impl Cloud {
             let number = *session.credentials::<u64>().unwrap();
             let forbidden = state.forbidden.as_ref() == Some(context.context)
                 || state.forbidden_version.as_ref() == Some(version);
-            (if forbidden { Mood::Deny } else { state.key }, number)
+            let mood = match state.versions.get(version) {
+                _ if forbidden => Mood::Deny,
+                _ if state.key != Mood::Allow || state.versions.is_empty() => state.key,
+                Some(mood) => *mood,
+                None => state.missing,
+            };
+            (mood, number)
         };
         if call == Call::Canary {
             self.lock().canary_sessions.push(number);
@@ -252,7 +295,8 @@ impl Cloud {
         let mut state = self.lock();
         let bytes = format!("ciphertext-{}", state.wrapped.len()).into_bytes();
         state.wrapped.insert(bytes.clone(), (key.expose().to_vec(), bound(context)));
-        answer_of(Ciphertext { bytes: bytes.into(), key_version: version.clone() })
+        let key_version = state.answers_as.clone().unwrap_or_else(|| version.clone());
+        answer_of(Ciphertext { bytes: bytes.into(), key_version })
     }
 }
 
@@ -261,6 +305,7 @@ async fn answer(mood: Mood, edge: Edge) -> Result<(), ProviderError> {
         Mood::Allow => return Ok(()),
         Mood::Deny => Fault::Denied { edge },
         Mood::Disabled => Fault::KeyUnusable(KeyState::Disabled),
+        Mood::Missing => Fault::KeyUnusable(KeyState::NotFound),
         Mood::Outage => Fault::Unavailable,
         Mood::Throttle => Fault::Throttled { by: Throttler::Cloud, retry_after: None },
         Mood::BlackHole => std::future::pending().await,
@@ -377,6 +422,8 @@ impl KeyProvider for Cloud {
 
     async fn describe(&self, _: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
         self.oddity(|odd| odd.describe.clone())?;
+        let mood = self.lock().describe;
+        self.arrive(Call::Describe, mood, Edge::Key).await?;
         let warnings = [("ROTATION_OFF", "turn rotation on"), ("EXPIRES_SOON", "make a new key")];
         let warnings = warnings.map(|(reason, text)| Warning { reason, text: text.into() });
         let state = self.lock();

@@ -14,6 +14,8 @@ mod flights;
 mod operator;
 mod outage;
 mod room;
+mod rotation;
 mod sentinel;
+mod strangers;
 mod time;
 mod versions;
