@@ -30,6 +30,7 @@ mod propagated;
 pub mod secret;
 mod server;
 pub mod simulator;
+pub mod tenants;
 
 pub use control::{AwsControl, AzureControl, Control, GcpControl};
 pub use error::SimError;

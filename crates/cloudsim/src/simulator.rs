@@ -168,6 +168,7 @@ pub(crate) struct Shared {
     pub(crate) aws: World,
     pub(crate) azure: azure::world::World,
     pub(crate) gcp: gcp::world::World,
+    pub(crate) tenants: crate::tenants::Registry,
 }
 
 /// A running simulator. Dropping it stops its listeners; [`Simulator::shutdown`] also waits for them.
@@ -222,6 +223,7 @@ impl Simulator {
             aws: World::default(),
             azure: azure::world::World::default(),
             gcp: gcp::world::World::new(endpoints.gcp.clone()),
+            tenants: crate::tenants::Registry::default(),
             config,
         });
         let simulator = Self {

@@ -40,7 +40,8 @@ impl ControlHandler {
             .route("/clock/advance", post(advance))
             .nest("/aws", http_aws::routes())
             .nest("/azure", http_azure::routes())
-            .nest("/gcp", http_gcp::routes());
+            .nest("/gcp", http_gcp::routes())
+            .nest("/tenants", crate::tenants::http::routes());
         Self { router: Router::new().nest(BASE, routes).with_state(control) }
     }
 }
@@ -61,7 +62,7 @@ impl Handler for ControlHandler {
 }
 
 /// A refusal, as JSON.
-pub(super) struct Refusal(SimError);
+pub(crate) struct Refusal(SimError);
 
 impl From<SimError> for Refusal {
     fn from(error: SimError) -> Self {
@@ -82,28 +83,28 @@ impl IntoResponse for Refusal {
 }
 
 /// What a route answers.
-pub(super) type Reply = Result<axum::Json<Value>, Refusal>;
+pub(crate) type Reply = Result<axum::Json<Value>, Refusal>;
 
 /// Nothing to say but that it was done.
-pub(super) fn done(outcome: Result<(), SimError>) -> Reply {
+pub(crate) fn done(outcome: Result<(), SimError>) -> Reply {
     outcome?;
     Ok(axum::Json(json!({})))
 }
 
 /// A serialisable answer.
-pub(super) fn reply(value: impl serde::Serialize) -> Reply {
+pub(crate) fn reply(value: impl serde::Serialize) -> Reply {
     Ok(axum::Json(
         serde_json::to_value(value).map_err(|error| SimError::invalid("answer", error.to_string()))?,
     ))
 }
 
 /// Reads a JSON body, whatever its content type: curl's default shall do.
-pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, SimError> {
+pub(crate) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, SimError> {
     serde_json::from_slice(bytes).map_err(|error| SimError::invalid("body", error.to_string()))
 }
 
 /// Reads a name from a path.
-pub(super) fn name<T: DeserializeOwned>(text: &str) -> Result<T, SimError> {
+pub(crate) fn name<T: DeserializeOwned>(text: &str) -> Result<T, SimError> {
     serde_json::from_value(text.into()).map_err(|error| SimError::invalid("path", error.to_string()))
 }
 

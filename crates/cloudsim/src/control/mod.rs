@@ -21,6 +21,7 @@ use crate::error::SimError;
 use crate::faults::{FaultId, FaultSpec, FaultStatus};
 use crate::log::{CallQuery, CallRecord};
 use crate::simulator::Shared;
+use crate::tenants::TenantsControl;
 
 pub use aws::AwsControl;
 pub use azure::AzureControl;
@@ -62,6 +63,11 @@ impl Control {
     /// The part about Google Cloud.
     pub fn gcp(&self) -> GcpControl {
         GcpControl::new(self.shared.clone())
+    }
+
+    /// The part about tenants, whichever cloud they are on.
+    pub fn tenants(&self) -> TenantsControl {
+        TenantsControl::new(self.shared.clone())
     }
 
     /// Injects a fault.

@@ -16,6 +16,7 @@ use crate::aws::trail;
 use crate::error::SimError;
 use crate::log::{CallFacts, CallQuery};
 use crate::simulator::Shared;
+use crate::tenants::TenantsControl;
 
 /// The control interface of the simulated AWS. Clones control the same one.
 #[derive(Clone)]
@@ -54,6 +55,8 @@ impl AwsControl {
     /// # Errors
     /// When a name is taken or malformed.
     pub fn build(&self, spec: &ScenarioSpec) -> Result<Scenario, SimError> {
-        scenario::build(self, spec)
+        let made = scenario::build(self, spec)?;
+        TenantsControl::new(self.shared.clone()).note_aws(&made);
+        Ok(made)
     }
 }
