@@ -1,32 +1,66 @@
-//! `leasehold cloudsim`: runs a simulated cloud, and edits its policies as a tenant's administrator would.
+//! `leasehold cloudsim`: runs simulated clouds, and does what a tenant's administrator would do there.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use leasehold_cloudsim::aws::scenario::{Scenario, ScenarioSpec};
-use leasehold_cloudsim::{Config, Simulator};
+use leasehold_cloudsim::Config as SimulatorConfig;
+use leasehold_cloudsim::tenants::{Cloud, Lever};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::sandbox::{Clouds, NewTenant};
 use super::{Failure, Output, json};
 use crate::shutdown;
 
 /// Where the control interface is unless told otherwise.
 pub(super) const DEFAULT_CONTROL: &str = "127.0.0.1:7430";
 
-/// What can be done with the simulated cloud. It is NO SECURITY: for development and tests.
+/// Where the clouds' machines are that the service runs on.
+const REGION: &str = "eu-central-1";
+
+/// What can be done with the simulated clouds. They are NO SECURITY: for development and tests.
 #[derive(Debug, Subcommand)]
 pub enum CloudsimCommand {
-    /// Run a simulated cloud with a few tenants until interrupted.
-    #[command(after_help = "Example:\n  leasehold cloudsim run acme globex")]
+    /// Run simulated clouds with a few tenants until interrupted.
+    #[command(after_help = "Example:\n  leasehold cloudsim run acme=aws globex=azure")]
     Run(Run),
-    /// Edit a role's trust policy: whether Leasehold may become the role.
-    #[command(subcommand)]
-    Trust(TrustCommand),
-    /// Edit a key's policy: whether a role may use the key.
-    #[command(subcommand)]
-    Key(KeyCommand),
-    /// Print the calls that the simulated cloud received, as the tenant's own audit log has them.
+    /// Be a tenant's administrator: put Leasehold out.
+    #[command(after_help = "Example:\n  leasehold cloudsim revoke acme --lever key-use")]
+    Revoke {
+        /// Which tenant.
+        tenant: String,
+        /// How: trust = Leasehold may not become the principal any more; key-use = the principal may not use the key;
+        /// disable-key = nobody may; delete-key = the key is scheduled for deletion.
+        #[arg(long, default_value = "trust", value_parser = PossibleValuesParser::new(Lever::ALL.map(Lever::as_str)))]
+        lever: String,
+        #[command(flatten)]
+        control: ControlArgs,
+    },
+    /// Be a tenant's administrator: let Leasehold in again, by undoing every revocation.
+    #[command(after_help = "Example:\n  leasehold cloudsim restore acme")]
+    Restore {
+        /// Which tenant.
+        tenant: String,
+        #[command(flatten)]
+        control: ControlArgs,
+    },
+    /// Be a tenant's administrator: give the key a new version.
+    #[command(after_help = "Example:\n  leasehold cloudsim rotate-key acme")]
+    RotateKey {
+        /// Which tenant.
+        tenant: String,
+        #[command(flatten)]
+        control: ControlArgs,
+    },
+    /// List the tenants, with the cloud, key and principal of each.
+    #[command(after_help = "Example:\n  leasehold cloudsim tenants --json")]
+    Tenants {
+        #[command(flatten)]
+        control: ControlArgs,
+    },
+    /// Print the calls that the simulated clouds received, as the tenants' own audit logs have them.
     #[command(after_help = "Example:\n  leasehold cloudsim calls --json")]
     Calls {
         #[command(flatten)]
@@ -34,74 +68,21 @@ pub enum CloudsimCommand {
     },
 }
 
-/// How to run the simulated cloud.
+/// How to run the simulated clouds.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Tenants that bring a key and a role each.
-    #[arg(default_values_t = ["acme".to_owned(), "globex".to_owned()])]
+    /// Tenants that bring a key and a principal each, and the cloud that each is on; AWS unless it is said.
+    #[arg(default_values_t = ["acme".to_owned(), "globex=azure".to_owned()], value_name = "TENANT[=CLOUD]")]
     tenants: Vec<String>,
     /// Where the control interface listens.
     #[arg(long, default_value = DEFAULT_CONTROL, value_name = "ADDRESS")]
     control: SocketAddr,
-    /// Where STS and KMS listen.
+    /// Where AWS's STS and KMS listen.
     #[arg(long, default_value = "127.0.0.1:7431", value_name = "ADDRESS")]
     aws: SocketAddr,
 }
 
-/// Edits of a trust policy.
-#[derive(Debug, Subcommand)]
-pub enum TrustCommand {
-    /// Deny everybody the role.
-    #[command(
-        after_help = "Example:\n  leasehold cloudsim trust deny --role arn:aws:iam::200000000001:role/leasehold-access"
-    )]
-    Deny(RoleArgs),
-    /// Take the denials back.
-    #[command(
-        after_help = "Example:\n  leasehold cloudsim trust restore --role arn:aws:iam::200000000001:role/leasehold-access"
-    )]
-    Restore(RoleArgs),
-}
-
-/// Edits of a key.
-#[derive(Debug, Subcommand)]
-pub enum KeyCommand {
-    /// Deny everybody the use of the key.
-    #[command(
-        after_help = "Example:\n  leasehold cloudsim key deny --key arn:aws:kms:eu-central-1:200000000001:key/1234abcd"
-    )]
-    Deny(KeyArgs),
-    /// Take the denials back.
-    #[command(
-        after_help = "Example:\n  leasehold cloudsim key restore --key arn:aws:kms:eu-central-1:200000000001:key/1234abcd"
-    )]
-    Restore(KeyArgs),
-}
-
-/// Which role.
-#[derive(Debug, Args)]
-pub struct RoleArgs {
-    /// ARN of the role.
-    #[arg(long, value_name = "ARN")]
-    role: String,
-    #[command(flatten)]
-    control: ControlArgs,
-}
-
-/// Which key.
-#[derive(Debug, Args)]
-pub struct KeyArgs {
-    /// ARN of the key.
-    #[arg(long, value_name = "ARN")]
-    key: String,
-    /// Deny only under this entry of the encryption context; repeat for more.
-    #[arg(long, value_name = "NAME=VALUE")]
-    context: Vec<super::args::Pair>,
-    #[command(flatten)]
-    control: ControlArgs,
-}
-
-/// Where the simulated cloud's control interface is.
+/// Where the simulated clouds' control interface is.
 #[derive(Debug, Args)]
 pub struct ControlArgs {
     /// Address of the control interface.
@@ -112,70 +93,57 @@ pub struct ControlArgs {
 pub(super) async fn run(command: CloudsimCommand, output: Output) -> Result<(), Failure> {
     match command {
         CloudsimCommand::Run(run) => serve(run, output).await,
-        CloudsimCommand::Trust(TrustCommand::Deny(RoleArgs { role, control })) => {
-            let edit = json!({ "kind": "trust_deny_principal", "role": role, "principal": "*" });
-            control.edit(&edit, output).await
+        CloudsimCommand::Revoke { tenant, lever, control } => {
+            control.call(Method::PUT, &format!("tenants/{tenant}/levers/{lever}"), None).await?;
+            output.answer(&json!({ "tenant": tenant, "pulled": lever }), || {
+                format!("{tenant} pulled {lever}; `leasehold cloudsim restore {tenant}` undoes it")
+            })
         }
-        CloudsimCommand::Trust(TrustCommand::Restore(RoleArgs { role, control })) => {
-            control.undo("role", &role, output).await
+        CloudsimCommand::Restore { tenant, control } => {
+            let answer = control.call(Method::DELETE, &format!("tenants/{tenant}/levers"), None).await?;
+            output.answer(&answer, || format!("{tenant} undid {} revocations", answer["restored"]))
         }
-        CloudsimCommand::Key(KeyCommand::Deny(KeyArgs { key, context, control })) => {
-            let context: serde_json::Map<_, _> =
-                context.into_iter().map(|pair| (pair.0, pair.1.into())).collect();
-            let edit =
-                json!({ "kind": "key_deny", "key": key, "principal": "*", "encryption_context": context });
-            control.edit(&edit, output).await
+        CloudsimCommand::RotateKey { tenant, control } => {
+            control.call(Method::POST, &format!("tenants/{tenant}/rotate-key"), None).await?;
+            output.answer(&json!({ "tenant": tenant }), || format!("the key of {tenant} has a new version"))
         }
-        CloudsimCommand::Key(KeyCommand::Restore(KeyArgs { key, control, .. })) => {
-            control.undo("key", &key, output).await
+        CloudsimCommand::Tenants { control } => {
+            let tenants = control.call(Method::GET, "tenants", None).await?;
+            output.answer(&tenants, || json::text(&tenants))
         }
         CloudsimCommand::Calls { control } => control.calls(output).await,
     }
 }
 
-/// A simulated cloud in which these tenants bring a key and a role each.
-pub(super) async fn start(
-    tenants: &[String],
-    control: SocketAddr,
-    aws: Option<SocketAddr>,
-) -> Result<(Simulator, Scenario), Failure> {
-    let names: Vec<&str> = tenants.iter().map(String::as_str).collect();
-    let spec = ScenarioSpec::with_tenants(&names)?;
-    let mut config = Config { control, ..Config::ephemeral(spec.region.clone()) };
-    config.aws = aws.unwrap_or(config.aws);
-    let simulator = Simulator::start(config).await?;
-    let scenario = simulator.control().aws().build(&spec)?;
-    Ok((simulator, scenario))
+/// Simulated clouds whose control interface listens here, and everything else anywhere.
+pub(super) fn config(control: SocketAddr) -> Result<SimulatorConfig, Failure> {
+    Ok(SimulatorConfig { control, ..SimulatorConfig::ephemeral(REGION.parse()?) })
 }
 
 async fn serve(run: Run, output: Output) -> Result<(), Failure> {
-    let (simulator, scenario) = start(&run.tenants, run.control, Some(run.aws)).await?;
-    let value = json!({ "endpoints": simulator.endpoints(), "scenario": scenario });
+    let tenants: Vec<NewTenant> = run.tenants.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let config = SimulatorConfig { aws: run.aws, ..config(run.control)? };
+    let directory = tempfile::tempdir()?;
+    let clouds = Clouds::start(config, &tenants, directory.path()).await?;
+    let value = json!({ "endpoints": clouds.simulator.endpoints(), "made": clouds.made });
     output.answer(&value, || json::text(&value))?;
     shutdown::told_to_end().await?;
-    simulator.shutdown().await;
+    clouds.simulator.shutdown().await;
     Ok(())
+}
+
+impl FromStr for NewTenant {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let (name, cloud) = text.split_once('=').unwrap_or((text, Cloud::Aws.as_str()));
+        Ok(Self { name: name.to_owned(), cloud: cloud.parse()? })
+    }
 }
 
 // === impl ControlArgs ===
 
 impl ControlArgs {
-    async fn edit(&self, edit: &Value, output: Output) -> Result<(), Failure> {
-        let answer = self.call(Method::POST, "aws/edits", Some(edit)).await?;
-        output.answer(&answer, || format!("edited ({})", edit["kind"].as_str().unwrap_or_default()))
-    }
-
-    /// Undoes every edit whose `field` is `arn`.
-    async fn undo(&self, field: &str, arn: &str, output: Output) -> Result<(), Failure> {
-        let edits = self.call(Method::GET, "aws/edits", None).await?;
-        let mut undone = 0;
-        for edit in edits.as_array().into_iter().flatten().filter(|edit| edit[field] == arn) {
-            self.call(Method::DELETE, &format!("aws/edits/{}", edit["id"]), None).await?;
-            undone += 1;
-        }
-        output.answer(&json!({ "undone": undone }), || format!("{undone} edits undone"))
-    }
-
     async fn calls(&self, output: Output) -> Result<(), Failure> {
         let calls = self.call(Method::GET, "calls", None).await?;
         for call in calls.as_array().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! `leasehold dev`: the service, a simulated cloud, and two tenants that were onboarded through the API.
+//! `leasehold dev`: the service, simulated clouds, and tenants that were onboarded through the API.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use leasehold_cloudsim::tenants::{Cloud, Tenant};
 use serde_json::json;
 
 use super::cloudsim::DEFAULT_CONTROL;
-use super::sandbox::{Sandbox, Setup};
+use super::sandbox::{self, Sandbox, Setup};
 use super::{Failure, Output};
 use crate::shutdown;
-
-/// The tenants that are ready.
-const TENANTS: [&str; 2] = ["acme", "globex"];
 
 /// Where to listen, and under which terms.
 #[derive(Debug, Args)]
@@ -25,7 +23,10 @@ pub struct DevArgs {
     /// A Unix socket to listen on as well.
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
-    /// Where the simulated cloud's control interface listens.
+    /// Only tenants on this cloud. Default: one on every cloud that there is.
+    #[arg(long, value_parser = super::sandbox::cloud_parser())]
+    cloud: Option<Cloud>,
+    /// Where the simulated clouds' control interface listens.
     #[arg(long, default_value = DEFAULT_CONTROL, value_name = "ADDRESS")]
     control: SocketAddr,
     /// The tenants' revocation bound: short, so that one can watch.
@@ -38,18 +39,19 @@ pub struct DevArgs {
 
 pub(super) async fn run(args: DevArgs, output: Output) -> Result<(), Failure> {
     let progress = progress(output);
-    progress.set_message("starting a simulated cloud and the service");
+    progress.set_message("starting simulated clouds and the service");
+    let tenants = sandbox::tenants(args.cloud);
     let setup = Setup {
         listen: args.listen,
         unix: args.unix,
         control: args.control,
-        tenants: &TENANTS,
+        tenants: &tenants,
         log: &args.log,
     };
     let sandbox = Sandbox::start(&setup).await?;
-    for tenant in &sandbox.scenario.tenants {
+    for tenant in sandbox.tenants().list() {
         progress.set_message(format!("onboarding {}", tenant.name));
-        sandbox.onboard(tenant, args.revocation_bound).await?;
+        sandbox.onboard(&tenant, args.revocation_bound).await?;
     }
     progress.finish_and_clear();
     welcome(&sandbox, output)?;
@@ -71,43 +73,49 @@ fn welcome(sandbox: &Sandbox, output: Output) -> Result<(), Failure> {
         "endpoints": sandbox.running.endpoints(),
         "cloudsim": sandbox.simulator.endpoints().control,
         "audit": sandbox.audit,
-        "tenants": sandbox.scenario.tenants,
+        "tenants": sandbox.tenants().list(),
     });
     output.answer(&value, || text(sandbox))
 }
 
 /// What to paste.
 fn text(sandbox: &Sandbox) -> String {
-    let Sandbox { running, simulator, scenario, audit, .. } = sandbox;
+    let Sandbox { running, simulator, audit, .. } = sandbox;
     let endpoint = running.endpoints().first().map_or("", String::as_str);
     let address = running.addresses().first().map(ToString::to_string).unwrap_or_default();
     let control =
         simulator.endpoints().control.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let audit = audit.display();
-    let role = scenario.tenants.first().map(|tenant| tenant.role.to_string()).unwrap_or_default();
+    let tenants = sandbox.tenants().list();
+    let named = |tenant: &Tenant| format!("{} on {}", tenant.name, tenant.cloud);
+    let names = tenants.iter().map(named).collect::<Vec<_>>().join(", ");
+    let first = tenants.first().map_or("acme", |tenant| tenant.name.as_str());
     let bin = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.display().to_string()));
     let bin = bin.unwrap_or_default();
     format!(
-        r#"Leasehold is ready at {endpoint}, with a simulated cloud and the tenants acme and globex. Ctrl-C ends it.
+        r#"Leasehold is ready at {endpoint}, with simulated clouds and these tenants: {names}. Ctrl-C ends it.
 Decisions are recorded in {audit}.
 
 In another terminal, first say where everything is:
   export PATH="{bin}:$PATH" LEASEHOLD_ADDR={endpoint} LEASEHOLD_CLOUDSIM={control}
 
 Wrap a new key, and unwrap it again:
-  wrapped=$(leasehold key generate acme --context branch=main)
-  leasehold key unwrap acme "$wrapped" --context branch=main --reveal
+  wrapped=$(leasehold key generate {first} --context branch=main)
+  leasehold key unwrap {first} "$wrapped" --context branch=main --reveal
 
 The same with grpcurl:
-  grpcurl -plaintext -d '{{"tenant":"tenants/acme","wrapped_key":"'"$wrapped"'","encryption_context":{{"branch":"main"}}}}' \
+  grpcurl -plaintext -d '{{"tenant":"tenants/{first}","wrapped_key":"'"$wrapped"'","encryption_context":{{"branch":"main"}}}}' \
     {address} leasehold.v1.KeyService/UnwrapKey
 
-Be acme's administrator: take Leasehold out of the role's trust policy, and watch the refusal come within the bound:
-  leasehold cloudsim trust deny --role {role}
-  leasehold leases watch acme --hold
+Be {first}'s administrator: take away the trust in Leasehold, and watch the refusal come within the bound:
+  leasehold cloudsim revoke {first}
+  leasehold leases watch {first} --hold
+
+Ask why it does not work, and what would mend it:
+  leasehold binding verify {first}/main
 
 Let it in again, and watch service resume by itself:
-  leasehold cloudsim trust restore --role {role}
-  leasehold leases watch acme --hold"#
+  leasehold cloudsim restore {first}
+  leasehold leases watch {first} --hold"#
     )
 }

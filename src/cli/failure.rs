@@ -117,7 +117,13 @@ local_errors!(
 );
 
 #[cfg(feature = "simulator")]
-local_errors!(leasehold_cloudsim::SimError, leasehold_provider_aws::ArnError, reqwest::Error);
+local_errors!(
+    leasehold_cloudsim::SimError,
+    leasehold_provider_aws::ArnError,
+    leasehold_provider_azure::IdError,
+    reqwest::Error,
+    serde_json::Error
+);
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {

@@ -118,13 +118,13 @@ async fn p2_every_other_lever_of_aws_is_noticed_by_the_next_proof() {
         ("key", Edit::RoleDeny { role, actions: vec!["kms:Decrypt".to_owned()] }),
     ] {
         watcher.until(LeaseState::Live).await;
-        let pulled = aws.edit(lever);
+        let edit = aws.control().edit(lever).unwrap();
         let _ = world.reprove("acme").await;
         let told = watcher.until(LeaseState::Denied).await.status.denial.clone().unwrap();
         assert_eq!(told.edge, edge);
         let asked = world.unwrap("acme", &wrapped, "main").await;
         refused(asked, Code::FailedPrecondition, ErrorReason::BindingDenied);
-        pulled.undo();
+        aws.control().undo(edit).unwrap();
         let _ = world.reprove("acme").await;
         assert!(world.unwrap("acme", &wrapped, "main").await.unwrap().value.matches(&key));
     }

@@ -55,7 +55,8 @@ async fn outage(cloud: Cloud, effect: FaultEffect, reasons: &[ErrorReason]) {
 
     world.cloud.control().clear_faults();
     let proofs = world.assumes();
-    world.clock.jump(Duration::from_secs(10));
+    // A cloud that throttles may have asked us to stay away for a minute.
+    world.clock.jump(Duration::from_secs(61));
     let again = eventually(async || world.unwrap("acme", &wrapped, "main").await.ok()).await;
     assert!(again.value.matches(&key) && world.assumes() > proofs);
     watcher.until(LeaseState::Live).await;

@@ -74,7 +74,7 @@ fn is_refusal(refusal: &Refusal) -> bool {
 }
 
 fn assumes(process: &Process) -> leasehold_cloudsim::log::CallQuery {
-    leasehold_cloudsim::log::CallQuery { matching: process.estate.assumes(), ..Default::default() }
+    leasehold_cloudsim::log::CallQuery { matching: process.estate.cloud().assumes(), ..Default::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

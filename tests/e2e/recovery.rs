@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_api::v1::{LeaseState, WatchMode};
 use leasehold_clock::TimeSource;
 
-use crate::cloud::{Cloud, Lever, on_every_cloud};
+use crate::cloud::{Cloud, Lever, edge, on_every_cloud};
 use crate::world::{World, eventually};
 
 /// How often a denied binding is asked again while it is in demand.
@@ -17,12 +17,12 @@ async fn p10_service_resumes_by_itself_whichever_lever_was_pulled(cloud: Cloud) 
         let mut watcher = world.watch("acme", WatchMode::Hold).await;
         let (key, wrapped) = world.generate("acme", "main").await;
         watcher.until(LeaseState::Live).await;
-        let pulled = world.pull(lever, "acme");
+        world.pull(lever, "acme");
         let _ = world.reprove("acme").await;
         let told = watcher.until(LeaseState::Denied).await.status.denial.clone().unwrap();
-        assert_eq!(told.edge, lever.edge(), "{lever:?}");
+        assert_eq!(told.edge, edge(lever), "{lever:?}");
 
-        pulled.undo();
+        world.restore("acme");
         let restored = world.clock.now();
         world.clock.jump(RETRY_DENIED);
         watcher.until(LeaseState::Live).await;
@@ -35,10 +35,10 @@ async fn p10_service_resumes_by_itself_whichever_lever_was_pulled(cloud: Cloud) 
 async fn p10_requests_alone_are_demand_enough(cloud: Cloud) {
     let world = World::start(cloud, &["acme"]).await;
     let (key, wrapped) = world.generate("acme", "main").await;
-    let pulled = world.pull(Lever::Trust, "acme");
+    world.pull(Lever::Trust, "acme");
     let _ = world.reprove("acme").await;
     assert!(world.unwrap("acme", &wrapped, "main").await.is_err());
-    pulled.undo();
+    world.restore("acme");
     world.clock.jump(RETRY_DENIED);
     let served = eventually(async || world.unwrap("acme", &wrapped, "main").await.ok()).await;
     assert!(served.value.matches(&key));

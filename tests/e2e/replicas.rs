@@ -51,7 +51,7 @@ async fn p5_a_deleted_tenant_can_be_taken_back_with_all_that_it_wrapped(cloud: C
 async fn p5_a_key_that_the_tenant_rotated_still_unwraps_what_it_wrapped_before(cloud: Cloud) {
     let world = World::start(cloud, &["acme"]).await;
     let (key, wrapped) = world.generate("acme", "main").await;
-    world.estate.rotate("acme");
+    world.estate.tenants().rotate_key("acme").unwrap();
     world.make_cold("acme").await;
     let unwrapped = world.client.unwrap_key(&id("acme"), &wrapped, &context("main")).await.unwrap();
     assert!(unwrapped.value.matches(&key));

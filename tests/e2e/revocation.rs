@@ -57,8 +57,8 @@ async fn p1_without_anybody_noticing_earlier_the_lease_ends_at_its_bound(cloud: 
     };
     // Which of the two depends on whether the proof that is tried anew has ended yet.
     assert!(matches!(late.reason(), Some(ErrorReason::LeaseLapsed | ErrorReason::BindingDenied)), "{late}");
-    world.calls(world.estate.assumes(), 1).await;
-    assert_eq!(world.count(world.estate.unwraps()), 0);
+    world.calls(world.estate.cloud().assumes(), 1).await;
+    assert_eq!(world.count(world.estate.cloud().unwraps()), 0);
 }
 
 async fn p2_a_key_policy_edit_wipes_everything_as_soon_as_a_proof_meets_it(cloud: Cloud) {
@@ -135,7 +135,7 @@ async fn only_who_holds_keeps_a_lease_proving(cloud: Cloud) {
     // Nobody asks for anything.
     world.clock.jump(HALF);
     observer.until(LeaseState::Idle).await;
-    world.calls(world.estate.assumes(), proofs + 1).await;
+    world.calls(world.estate.cloud().assumes(), proofs + 1).await;
     assert_eq!(holder.renew().await.state, LeaseState::Live);
 }
 

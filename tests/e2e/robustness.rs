@@ -50,15 +50,15 @@ async fn p9_a_thousand_cold_unwraps_fail_together_with_one_proof(cloud: Cloud) {
     for answer in crowd(&world, &wrapped).await {
         refused(answer, Code::FailedPrecondition, ErrorReason::BindingDenied);
     }
-    assert_eq!((world.assumes(), world.count(world.estate.unwraps())), (1, 0));
+    assert_eq!((world.assumes(), world.count(world.estate.cloud().unwraps())), (1, 0));
 }
 
 async fn p9_one_failing_call_fails_all_who_wait_for_it_once(cloud: Cloud) {
     let world = World::start(cloud, &["acme"]).await;
     let (_, wrapped) = world.generate("acme", "main").await;
     // The answer takes far longer than the requests do to arrive.
-    world.inject(world.estate.unwraps(), FaultEffect::Delay { ms: 1500 });
-    let pulled = world.pull(Lever::KeyUse, "acme");
+    world.inject(world.estate.cloud().unwraps(), FaultEffect::Delay { ms: 1500 });
+    world.pull(Lever::KeyUse, "acme");
     world.forget_calls();
     let ask = || world.unwrap("acme", &wrapped, "main");
     for answer in join_all((0..100).map(|_| ask())).await {
@@ -66,7 +66,7 @@ async fn p9_one_failing_call_fails_all_who_wait_for_it_once(cloud: Cloud) {
     }
     // The other call is of the proof that the denial began.
     assert!(world.key_unwraps() <= 1);
-    pulled.undo();
+    world.restore("acme");
 }
 
 async fn p9_a_tenant_whose_cloud_is_silent_or_throttled_slows_nobody(cloud: Cloud) {

@@ -3,14 +3,25 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use leasehold_cloudsim::tenants::Cloud;
 use serde_json::{Value, json};
 
 use crate::cli::{Failure, Output};
 
-/// Collects what was measured.
+/// When people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    AsItHappens,
+    /// All at once at the end. Programs are told as it happens all the same.
+    Afterwards,
+}
+
+/// Tells what happens, and collects what was measured.
 pub(super) struct Report {
     output: Output,
-    cloud: &'static str,
+    cloud: Cloud,
+    telling: Telling,
+    untold: Vec<String>,
     measured: Vec<Measured>,
     surprises: usize,
     progress: Option<ProgressBar>,
@@ -30,18 +41,22 @@ impl Measured {
 }
 
 impl Report {
-    pub(super) fn new(output: Output, cloud: &'static str) -> Self {
-        Self { output, cloud, measured: Vec::new(), surprises: 0, progress: None }
+    pub(super) fn new(output: Output, cloud: Cloud, telling: Telling) -> Self {
+        let (untold, measured) = (Vec::new(), Vec::new());
+        Self { output, cloud, telling, untold, measured, surprises: 0, progress: None }
     }
 
     /// A new act of the story begins.
-    pub(super) fn act(&self, title: &str) -> Result<(), Failure> {
-        if self.output.is_json() { Ok(()) } else { self.output.line(&format!("\n{title}")) }
+    pub(super) fn act(&mut self, title: &str) -> Result<(), Failure> {
+        match self.output.is_json() {
+            true => Ok(()),
+            false => self.say(format!("\n{}: {title}", self.cloud)),
+        }
     }
 
     /// Something is under way that takes a while.
     pub(super) fn waiting(&mut self, what: &'static str) {
-        if !self.output.is_json() {
+        if !self.output.is_json() && self.telling == Telling::AsItHappens {
             let bar = ProgressBar::new_spinner();
             bar.set_style(ProgressStyle::default_spinner());
             bar.set_message(what);
@@ -56,7 +71,10 @@ impl Report {
         self.surprises += usize::from(!holds);
         let value = json!({ "cloud": self.cloud, "step": what, "seen": seen, "as_expected": holds });
         let mark = if holds { "ok  " } else { "FAIL" };
-        self.output.answer(&value, || format!("  {mark} {what}: {seen}"))
+        match self.output.is_json() {
+            true => self.output.line(&value.to_string()),
+            false => self.say(format!("  {mark} {what}: {seen}")),
+        }
     }
 
     /// A step whose time has a bound ended; `holds` says whether it went as expected otherwise.
@@ -75,23 +93,39 @@ impl Report {
         Ok(())
     }
 
-    /// Prints the table; how many steps did not go as expected.
+    /// Tells what is untold, and prints the table; how many steps did not go as expected.
     pub(super) fn end(mut self) -> Result<usize, Failure> {
         self.stop_waiting();
+        self.untold.iter().try_for_each(|line| self.output.line(line))?;
         let rows: Vec<Value> = self.measured.iter().map(row).collect();
         let value = json!({ "cloud": self.cloud, "measured": rows, "surprises": self.surprises });
         self.output.answer(&value, || self.table())?;
         Ok(self.surprises)
     }
 
+    fn title(&self) -> String {
+        format!("{}, measured against its bound", self.cloud)
+    }
+
     fn table(&self) -> String {
-        let width = self.measured.iter().map(|m| m.what.len()).max().unwrap_or_default();
-        let mut text = format!("\n{:<width$}  measured    bound", "measured against its bound");
+        let widths = self.measured.iter().map(|m| m.what.len()).chain([self.title().len()]);
+        let width = widths.max().unwrap_or_default();
+        let mut text = format!("\n{:<width$}  measured    bound", self.title());
         for m in &self.measured {
             let mark = if m.held() { "" } else { "  EXCEEDED" };
             text += &format!("\n{:<width$}  {:>8} {:>8}{mark}", m.what, seconds(m.took), seconds(m.bound));
         }
         text
+    }
+
+    fn say(&mut self, line: String) -> Result<(), Failure> {
+        match self.telling {
+            Telling::AsItHappens => self.output.line(&line),
+            Telling::Afterwards => {
+                self.untold.push(line);
+                Ok(())
+            }
+        }
     }
 
     fn stop_waiting(&mut self) {

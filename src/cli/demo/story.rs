@@ -9,9 +9,9 @@ use leasehold_client::{
     RetryPolicy, Settings, TenantId, TimeSource, WrappedKey,
 };
 use leasehold_cloudsim::aws::edits::Edit;
-use leasehold_cloudsim::aws::scenario::Tenant;
 use leasehold_cloudsim::faults::{FaultEffect, FaultSpec};
 use leasehold_cloudsim::log::{CallMatch, CallQuery};
+use leasehold_cloudsim::tenants::{Cloud, Lever, Tenant};
 
 use super::BOUND;
 use super::report::Report;
@@ -34,7 +34,7 @@ const KEYS: usize = 5;
 /// An engine, its keys, and the tenant whose keys they are.
 pub(super) struct Story<'a> {
     sandbox: &'a Sandbox,
-    tenant: &'a Tenant,
+    tenant: Tenant,
     id: TenantId,
     client: Client,
     clock: Arc<dyn TimeSource>,
@@ -44,17 +44,25 @@ pub(super) struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// Onboards the tenant, and lets the engine watch its lease.
-    pub(super) async fn begin(sandbox: &'a Sandbox, report: &mut Report) -> Result<Self, Failure> {
-        let tenant =
-            sandbox.scenario.tenants.first().ok_or_else(|| Failure::new("the story needs a tenant"))?;
+    pub(super) async fn begin(
+        sandbox: &'a Sandbox,
+        tenant: &str,
+        report: &mut Report,
+    ) -> Result<Self, Failure> {
+        let tenant = sandbox.tenants().get(tenant)?;
         // Every refusal is to be seen, so nothing is tried again behind the engine's back.
         let client = sandbox.client(Settings { retry: RetryPolicy::never(), ..Settings::default() })?;
         let clock = Arc::clone(client.clock());
-        report.act(
-            "The tenant hands over a key ARN and a role that trusts us with the external id we issued.",
-        )?;
+        report.act(match tenant.cloud {
+            Cloud::Aws => {
+                "The tenant hands over a key ARN and a role that trusts us with the external id we issued."
+            }
+            Cloud::Azure => {
+                "The tenant hands over a key URL, tags the key with the challenge we issued, and consents to our application."
+            }
+        })?;
         let began = clock.now();
-        sandbox.onboard(tenant, BOUND).await?;
+        sandbox.onboard(&tenant, BOUND).await?;
         let took = clock.now().since(began);
         report.step(
             "onboard",
@@ -73,14 +81,24 @@ impl<'a> Story<'a> {
         report.act("The engine makes and wraps keys, and reads them back.")?;
         self.make_keys(report).await?;
         self.read_keys(report).await?;
-        report.act(
-            "The tenant removes us from the role's trust policy. The session that we have is still valid.",
-        )?;
+        report.act(match self.tenant.cloud {
+            Cloud::Aws => {
+                "The tenant takes us out of the role's trust policy. The session that we have is still valid."
+            }
+            Cloud::Azure => {
+                "The tenant disables our service principal in their directory. The token that we have is still valid."
+            }
+        })?;
         self.revoke_trust(report).await?;
-        report.act("The tenant denies the role in the key policy instead.")?;
+        report.act(match self.tenant.cloud {
+            Cloud::Aws => "The tenant denies the role in the key policy instead.",
+            Cloud::Azure => "The tenant removes our role assignment at the key instead.",
+        })?;
         self.deny_key(report).await?;
-        report.act("The tenant forbids one encryption context: branch=secret.")?;
-        self.deny_context(report).await?;
+        if self.tenant.cloud == Cloud::Aws {
+            report.act("The tenant forbids one encryption context: branch=secret.")?;
+            self.deny_context(report).await?;
+        }
         report.act("The cloud has an outage. Nobody said no.")?;
         self.outage(report).await
     }
@@ -104,13 +122,14 @@ impl<'a> Story<'a> {
     }
 
     async fn read_keys(&mut self, report: &mut Report) -> Result<(), Failure> {
+        // The lease was proven a moment ago: no other unwraps, of proofs, fall in between.
         for (what, expected) in [("unwrap, cold", KEYS), ("unwrap, cached", 0)] {
-            let before = self.decrypts();
+            let before = self.unwraps()?;
             let mut same = true;
             for (key, wrapped) in &self.keys {
                 same &= self.client.unwrap_key(&self.id, wrapped, &main_branch()?).await?.value.matches(key);
             }
-            let calls = self.decrypts() - before;
+            let calls = self.unwraps()? - before;
             let seen = format!("{KEYS} keys, {calls} calls to the tenant's KMS");
             report.step(what, &seen, same && calls == expected)?;
         }
@@ -118,33 +137,36 @@ impl<'a> Story<'a> {
     }
 
     async fn revoke_trust(&mut self, report: &mut Report) -> Result<(), Failure> {
-        let aws = self.sandbox.simulator.control().aws();
         let (fresh, fresh_key) = self.fresh(&main_branch()?).await?;
-        let principal = self.sandbox.scenario.base_user.clone();
-        let edit = aws.edit(Edit::TrustRemovePrincipal { role: self.tenant.role.clone(), principal })?;
+        self.sandbox.tenants().pull(&self.tenant.name, Lever::Trust)?;
         let edited = self.clock.now();
         let still = self.client.unwrap_key(&self.id, &fresh, &main_branch()?).await;
         let still = still.is_ok_and(|key| key.value.matches(&fresh_key));
-        report.step("the old session", "KMS still honours it, so only a fresh assume can tell", still)?;
-        self.until_denied(report, "trust policy edit to refusal", edited).await?;
-        aws.undo(edit)?;
-        self.until_served(report, "trust policy restored to service").await
+        let seen = "the key still honours it, so only a fresh assume can tell";
+        report.step("the old session", seen, still)?;
+        self.until_denied(report, "trust edit to refusal", edited).await?;
+        self.sandbox.tenants().restore(&self.tenant.name, None)?;
+        self.until_served(report, "trust restored to service").await
     }
 
     async fn deny_key(&mut self, report: &mut Report) -> Result<(), Failure> {
-        let aws = self.sandbox.simulator.control().aws();
-        let edit = aws.edit(self.key_deny(&[]))?;
+        self.sandbox.tenants().pull(&self.tenant.name, Lever::KeyUse)?;
         let edited = self.clock.now();
-        self.until_denied(report, "key policy edit to refusal", edited).await?;
-        aws.undo(edit)?;
-        self.until_served(report, "key policy restored to service").await
+        self.until_denied(report, "key edit to refusal", edited).await?;
+        self.sandbox.tenants().restore(&self.tenant.name, None)?;
+        self.until_served(report, "key restored to service").await
     }
 
     async fn deny_context(&mut self, report: &mut Report) -> Result<(), Failure> {
         let aws = self.sandbox.simulator.control().aws();
         let secret = EncryptionContext::try_from_iter([("branch", "secret")])?;
         let (wrapped, _) = self.fresh(&secret).await?;
-        let edit = aws.edit(self.key_deny(&[("branch", "secret")]))?;
+        let edit = aws.edit(Edit::KeyDeny {
+            key: self.tenant.key.parse()?,
+            principal: self.tenant.principal.clone(),
+            actions: Vec::new(),
+            encryption_context: [("branch".to_owned(), "secret".to_owned())].into(),
+        })?;
         let refused = refusal(self.client.unwrap_key(&self.id, &wrapped, &secret).await);
         let alone = refused.as_ref().and_then(Refusal::reason) == Some(ErrorReason::RequestDenied);
         report.step("branch=secret", &named(refused.as_ref()), alone)?;
@@ -159,7 +181,8 @@ impl<'a> Story<'a> {
         let control = self.sandbox.simulator.control();
         let effect =
             FaultEffect::Error { status: 503, code: "ServiceUnavailable".into(), message: String::new() };
-        let fault = control.inject(FaultSpec { matching: CallMatch::default(), effect, count: None });
+        let matching = self.sandbox.tenants().calls_about(&self.tenant.name)?;
+        let fault = control.inject(FaultSpec { matching, effect, count: None });
         let began = self.clock.now();
         report.waiting("served from the cache until the bound");
         let (refused, served) = self.until_refused().await?;
@@ -252,23 +275,13 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn key_deny(&self, context: &[(&str, &str)]) -> Edit {
-        Edit::KeyDeny {
-            key: self.tenant.key.clone(),
-            principal: self.tenant.role.to_string(),
-            actions: Vec::new(),
-            encryption_context: context.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        }
-    }
-
-    /// How often the tenant's KMS was asked to unwrap one of the engine's keys, by the tenant's own log.
-    fn decrypts(&self) -> usize {
+    /// How often the tenant's key was asked to unwrap, by the tenant's own log.
+    fn unwraps(&self) -> Result<usize, Failure> {
         let matching = CallMatch {
-            operation: Some("Decrypt".into()),
-            encryption_context: [("leasehold:purpose".to_owned(), "dek".to_owned())].into(),
-            ..CallMatch::default()
+            operation: self.tenant.cloud.unwraps().operation,
+            ..self.sandbox.tenants().calls_about(&self.tenant.name)?
         };
-        self.sandbox.simulator.control().count_calls(&CallQuery { matching, ..CallQuery::default() })
+        Ok(self.sandbox.simulator.control().count_calls(&CallQuery { matching, ..CallQuery::default() }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! asks of that cloud's own part of the simulator.
 
 mod aws;
+mod azure;
 
 use std::sync::Arc;
 
@@ -12,16 +13,13 @@ use leasehold_api::v1;
 use leasehold_cloudsim::Simulator;
 use leasehold_cloudsim::faults::{FaultEffect, FaultSpec};
 use leasehold_cloudsim::log::{CallDecision, CallMatch, CallQuery, CallRecord};
+pub(crate) use leasehold_cloudsim::tenants::{Cloud, Lever};
+use leasehold_cloudsim::tenants::{Tenant, TenantsControl};
 
 use crate::world::{World, soon};
 
 pub(crate) use aws::Aws;
-
-/// A cloud that tenants can be on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cloud {
-    Aws,
-}
+pub(crate) use azure::Azure;
 
 /// Runs each of these tests, which take a [`Cloud`], on every one.
 macro_rules! on_every_cloud {
@@ -32,87 +30,73 @@ macro_rules! on_every_cloud {
                 super::$test(crate::cloud::Cloud::Aws).await;
             })+
         }
+        mod azure {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::cloud::Cloud::Azure).await;
+            })+
+        }
     };
 }
 pub(crate) use on_every_cloud;
 
-/// A way to revoke that every cloud has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lever {
-    /// We may not become the principal any more.
-    Trust,
-    /// The principal may not use the key any more.
-    KeyUse,
-    /// Nobody may use the key any more.
-    DisableKey,
-    /// The key is on its way out.
-    DeleteKey,
-}
-
-impl Lever {
-    pub(crate) const ALL: [Self; 4] = [Self::Trust, Self::KeyUse, Self::DisableKey, Self::DeleteKey];
-
-    /// The edge that it cuts, as denials name it.
-    pub(crate) fn edge(self) -> &'static str {
-        if self == Self::Trust { "trust" } else { "key" }
-    }
-}
-
-/// A lever that was pulled; dropped, it stays so.
-pub(crate) struct Pulled(Box<dyn FnOnce() + Send>);
-
-impl Pulled {
-    /// One that is let go of in this way.
-    pub(crate) fn undone_by(undo: impl FnOnce() + Send + 'static) -> Self {
-        Self(Box::new(undo))
-    }
-
-    /// Lets go of the lever: everything is as it was before.
-    pub(crate) fn undo(self) {
-        (self.0)();
-    }
+/// The edge that `lever` cuts, as denials name it.
+pub(crate) fn edge(lever: Lever) -> &'static str {
+    if lever == Lever::Trust { "trust" } else { "key" }
 }
 
 /// One cloud, with an application of ours and tenants that each have a key and a principal.
 pub(crate) trait Estate: Send + Sync {
+    fn cloud(&self) -> Cloud;
+
+    /// What the tenants' administrators can do.
+    fn tenants(&self) -> &TenantsControl;
+
     /// Lets a server reach this cloud, as ourselves.
     fn configure(&self, providers: &mut Providers);
 
     /// Lets a process reach this cloud, and find out who it is as one does that runs there.
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// What the tenant hands over.
-    fn binding(&self, tenant: &str) -> v1::binding::Cloud;
-
-    /// The tenant's key, as the cloud names it.
-    fn key(&self, tenant: &str) -> String;
-
-    /// What the tenant does to let us in, under this external id.
-    fn let_in(&self, tenant: &str, external_id: &str);
-
-    /// What the tenant does to put us out.
-    fn pull(&self, lever: Lever, tenant: &str) -> Pulled;
-
-    /// The tenant's key gets a new version.
-    fn rotate(&self, tenant: &str);
-
-    /// Whatever is asked of the tenant's part of the cloud.
-    fn about(&self, tenant: &str) -> CallMatch;
-
-    /// Requests to become a principal.
-    fn assumes(&self) -> CallMatch;
-
-    /// Unwraps, of keys as well as of canaries.
-    fn unwraps(&self) -> CallMatch;
-
     /// What must never be written down.
     fn secrets(&self) -> Vec<String>;
+
+    /// What the tenant hands over.
+    fn binding(&self, tenant: &str) -> v1::binding::Cloud {
+        let Tenant { cloud, key, principal, .. } = self.tenants().get(tenant).unwrap();
+        match cloud {
+            Cloud::Aws => v1::binding::Cloud::Aws(v1::AwsBinding {
+                kms_key_arn: key,
+                role_arn: principal,
+                ..Default::default()
+            }),
+            Cloud::Azure => {
+                v1::binding::Cloud::Azure(v1::AzureBinding { key_url: key, directory_id: principal })
+            }
+        }
+    }
+
+    /// What the tenant does to let us in, under this external id.
+    fn let_in(&self, tenant: &str, external_id: &str) {
+        self.tenants().let_in(tenant, external_id).unwrap();
+    }
+
+    /// What the tenant does to put us out.
+    fn pull(&self, lever: Lever, tenant: &str) {
+        self.tenants().pull(tenant, lever).unwrap();
+    }
+
+    /// Whatever is asked of the tenant's part of the cloud.
+    fn about(&self, tenant: &str) -> CallMatch {
+        self.tenants().calls_about(tenant).unwrap()
+    }
 }
 
 /// The part of `simulator` that is `cloud`, with tenants of these names who have let nobody in yet.
 pub(crate) fn estate(cloud: Cloud, simulator: &Simulator, tenants: &[&str]) -> Arc<dyn Estate> {
     match cloud {
         Cloud::Aws => Arc::new(Aws::build(simulator, tenants)),
+        Cloud::Azure => Arc::new(Azure::build(simulator, tenants)),
     }
 }
 
@@ -132,14 +116,14 @@ impl World {
 
     /// How often we asked to become a principal.
     pub(crate) fn assumes(&self) -> usize {
-        self.count(self.estate.assumes())
+        self.count(self.estate.cloud().assumes())
     }
 
     /// How often we unwrapped a key for somebody: all unwraps but those of proofs, each of which becomes the principal and
     /// unwraps one canary.
     pub(crate) fn key_unwraps(&self) -> usize {
-        let proofs = self.count_where(self.estate.assumes(), Some(CallDecision::Allowed));
-        self.count(self.estate.unwraps()).saturating_sub(proofs)
+        let proofs = self.count_where(self.estate.cloud().assumes(), Some(CallDecision::Allowed));
+        self.count(self.estate.cloud().unwraps()).saturating_sub(proofs)
     }
 
     /// Waits until `wanted` calls came.
@@ -153,8 +137,13 @@ impl World {
     }
 
     /// Pulls one of the tenant's levers.
-    pub(crate) fn pull(&self, lever: Lever, tenant: &str) -> Pulled {
-        self.estate.pull(lever, tenant)
+    pub(crate) fn pull(&self, lever: Lever, tenant: &str) {
+        self.estate.pull(lever, tenant);
+    }
+
+    /// Lets go of all that the tenant pulled.
+    pub(crate) fn restore(&self, tenant: &str) {
+        assert!(self.estate.tenants().restore(tenant, None).unwrap() > 0);
     }
 
     /// Does this to every call that matches.

@@ -5,6 +5,7 @@
 //! the control interface.
 
 mod aws;
+mod azure;
 pub(crate) mod http;
 
 use std::collections::BTreeMap;
@@ -25,16 +26,19 @@ use crate::simulator::Shared;
 pub enum Cloud {
     /// Amazon Web Services.
     Aws,
+    /// Microsoft Azure.
+    Azure,
 }
 
 impl Cloud {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Aws];
+    pub const ALL: [Self; 2] = [Self::Aws, Self::Azure];
 
-    /// As it is written: `aws`.
+    /// As it is written, for example `aws`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
+            Self::Azure => "azure",
         }
     }
 }
@@ -42,6 +46,16 @@ impl Cloud {
 impl fmt::Display for Cloud {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Cloud {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        let found = Self::ALL.into_iter().find(|cloud| cloud.as_str() == text);
+        found.ok_or_else(|| SimError::invalid("cloud", format!("{text:?} is none of {}", known())))
     }
 }
 
@@ -99,7 +113,7 @@ pub struct Tenant {
     pub cloud: Cloud,
     /// Its key, as the cloud names it.
     pub key: String,
-    /// Whom a service is to become: a role's ARN on AWS.
+    /// Whom a service is to become: a role's ARN on AWS, the directory of the service principal on Azure.
     pub principal: String,
 }
 
@@ -107,12 +121,14 @@ pub struct Tenant {
 #[derive(Clone)]
 enum Home {
     Aws(aws::Home),
+    Azure(azure::Home),
 }
 
 /// An edit of a cloud that was made and can be undone.
 #[derive(Clone, Copy)]
 enum Made {
     Aws(crate::aws::edits::EditId),
+    Azure(crate::azure::edits::EditId),
 }
 
 /// The tenants of all clouds.
@@ -163,6 +179,7 @@ impl TenantsControl {
     pub fn let_in(&self, name: &str, issued: &str) -> Result<(), SimError> {
         match self.home(name)? {
             Home::Aws(home) => home.let_in(&self.control().aws(), issued),
+            Home::Azure(home) => home.let_in(&self.control().azure(), issued),
         }
     }
 
@@ -173,6 +190,7 @@ impl TenantsControl {
     pub fn pull(&self, name: &str, lever: Lever) -> Result<(), SimError> {
         let made = match self.home(name)? {
             Home::Aws(home) => Made::Aws(home.pull(&self.control().aws(), lever)?),
+            Home::Azure(home) => Made::Azure(home.pull(&self.control().azure(), lever)?),
         };
         if let Some(entry) = self.entries().get_mut(name) {
             entry.pulled.push((lever, made));
@@ -195,6 +213,7 @@ impl TenantsControl {
         for (_, made) in &undone {
             match made {
                 Made::Aws(edit) => self.control().aws().undo(*edit)?,
+                Made::Azure(edit) => self.control().azure().undo(*edit)?,
             }
         }
         Ok(undone.len())
@@ -207,6 +226,7 @@ impl TenantsControl {
     pub fn rotate_key(&self, name: &str) -> Result<(), SimError> {
         match self.home(name)? {
             Home::Aws(home) => home.rotate_key(&self.control().aws()),
+            Home::Azure(home) => home.rotate_key(&self.control().azure()),
         }
     }
 
@@ -217,6 +237,7 @@ impl TenantsControl {
     pub fn calls_about(&self, name: &str) -> Result<CallMatch, SimError> {
         Ok(match self.home(name)? {
             Home::Aws(home) => home.calls(),
+            Home::Azure(home) => home.calls(),
         })
     }
 
@@ -244,6 +265,9 @@ impl Home {
     fn tenant(&self, name: &str) -> Tenant {
         let (cloud, key, principal) = match self {
             Self::Aws(home) => (Cloud::Aws, home.tenant.key.to_string(), home.tenant.role.to_string()),
+            Self::Azure(home) => {
+                (Cloud::Azure, home.tenant.key.to_string(), home.tenant.directory.to_string())
+            }
         };
         Tenant { name: name.to_owned(), cloud, key, principal }
     }
@@ -255,6 +279,7 @@ impl Cloud {
     pub fn assumes(self) -> CallMatch {
         of(match self {
             Self::Aws => "AssumeRole",
+            Self::Azure => "Token",
         })
     }
 
@@ -262,6 +287,7 @@ impl Cloud {
     pub fn unwraps(self) -> CallMatch {
         of(match self {
             Self::Aws => "Decrypt",
+            Self::Azure => "UnwrapKey",
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::azure::scenario::{self, Scenario, ScenarioSpec, Tenant};
 use crate::error::SimError;
 use crate::log::CallFacts;
 use crate::simulator::Shared;
+use crate::tenants::TenantsControl;
 
 /// The control interface of the simulated Azure. Clones control the same one.
 #[derive(Clone)]
@@ -45,7 +46,9 @@ impl AzureControl {
     /// # Errors
     /// When a name is taken or malformed.
     pub fn build(&self, spec: &ScenarioSpec) -> Result<Scenario, SimError> {
-        scenario::build(self, spec)
+        let made = scenario::build(self, spec)?;
+        TenantsControl::new(self.shared.clone()).note_azure(&made);
+        Ok(made)
     }
 
     /// Does what the onboarding asks of a tenant: lets the application in, gives it the role Key Vault Crypto Service
