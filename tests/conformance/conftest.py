@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure_cloud import Azure, Tenant, redirect
 from servers import start_ministack, start_simulator
 from targets import EVERYTHING, PLATFORM, TENANT, Credentials, MiniStack, Simulator, allow, client, policy
 
@@ -38,7 +40,8 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
 @pytest.fixture(autouse=True)
 def no_ambient_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Clients find what a test gives them and nothing of the machine's."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
+    theirs = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
+    for name in [name for name in os.environ if name.startswith(theirs)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
@@ -91,3 +94,28 @@ def trusting_role(simulator: Simulator, unique: Callable[[str], str]) -> str:
         )
     )
     return simulator.put_role(TENANT, unique("trusting"), trust, EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def azure_world(simulator: Simulator) -> Azure:
+    """The platform's directory, application and managed identity."""
+    return Azure(simulator)
+
+
+@pytest.fixture
+def azure(azure_world: Azure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Azure:
+    """The simulated Azure, where the cloud's own names lead to for as long as a test runs."""
+    redirect(azure_world.simulator, monkeypatch, tmp_path)
+    return azure_world
+
+
+@pytest.fixture
+def vault_name() -> str:
+    """A name that no other vault has."""
+    return f"v-{uuid.uuid4().hex[:20]}"
+
+
+@pytest.fixture
+def tenant(azure: Azure) -> Tenant:
+    """A tenant that has let nobody in."""
+    return azure.tenant(f"v-{uuid.uuid4().hex[:20]}")

@@ -26,7 +26,13 @@ impl<'a> Claims<'a> {
             token,
             algorithm: header.alg,
             key_id: header.kid,
-            thumbprints: header.x5t.into_iter().chain(header.x5t_s256).collect(),
+            // MSAL for Python writes the padding that base64url in tokens is to be without.
+            thumbprints: header
+                .x5t
+                .into_iter()
+                .chain(header.x5t_s256)
+                .map(|thumbprint| thumbprint.trim_end_matches('=').to_owned())
+                .collect(),
             claims,
         })
     }
