@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tonic::Code;
 
-use crate::cloud::{Aws, Cloud, Lever, of};
+use crate::cloud::{Aws, Cloud, Lever, edge, of};
 use crate::feed::{EventBridge, Files, serve, url};
 use crate::served::Process;
 use crate::watcher::Watcher;
@@ -70,11 +70,11 @@ async fn p2_an_event_ends_the_lease_at_once_whichever_lever_was_pulled() {
     let mut feed = EventBridge::new(aws.tenant("acme"), &aws, files.client(), url, SECRET);
     let (mut watcher, wrapped) = live(&world).await;
     for lever in Lever::ALL {
-        let pulled = world.estate.pull(lever, "acme");
+        world.pull(lever, "acme");
         world.unwrap("acme", &wrapped, "main").await.unwrap_or_else(|_| panic!("noticed {lever:?} alone"));
         assert_eq!(statuses(&feed.deliver(&aws).await), [202], "{lever:?}");
         let told = watcher.until(LeaseState::Denied).await.status.denial.clone().unwrap();
-        assert_eq!(told.edge, lever.edge(), "{lever:?}");
+        assert_eq!(told.edge, edge(lever), "{lever:?}");
         let cached = world.unwrap("acme", &wrapped, "main").await;
         let reason = match lever {
             Lever::Trust | Lever::KeyUse => ErrorReason::BindingDenied,
@@ -82,7 +82,7 @@ async fn p2_an_event_ends_the_lease_at_once_whichever_lever_was_pulled() {
         };
         refused(cached, Code::FailedPrecondition, reason);
 
-        pulled.undo();
+        world.restore("acme");
         assert_eq!(statuses(&feed.deliver(&aws).await), [202], "{lever:?} undone");
         watcher.until(LeaseState::Live).await;
         world.unwrap("acme", &wrapped, "main").await.unwrap();
@@ -115,7 +115,7 @@ async fn p2_a_push_with_a_token_of_the_tenants_identity_ends_the_lease_at_once()
     };
     let claims = json!({"aud": "https://leasehold", "email": EMAIL, "email_verified": true});
     let (mut watcher, wrapped) = live(&world).await;
-    let _pulled = world.estate.pull(Lever::Trust, "acme");
+    world.pull(Lever::Trust, "acme");
     for wrong in [json!({"aud": "https://other"}), json!({"email": "other"}), json!({"exp": 1_000_000_000})] {
         let mut claims = claims.clone();
         claims.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
@@ -361,7 +361,7 @@ async fn p9_connections_that_say_nothing_keep_out_neither_feeds_nor_engines() {
     assert_eq!(post(&files.client()).await.0, StatusCode::ACCEPTED, "a new connection");
     assert_eq!(post(&known).await.0, StatusCode::ACCEPTED, "one that is known");
     world.unwrap("acme", &wrapped, "main").await.unwrap();
-    let _pulled = world.estate.pull(Lever::Trust, "acme");
+    world.pull(Lever::Trust, "acme");
     assert_eq!(post(&known).await.0, StatusCode::ACCEPTED);
     watcher.until(LeaseState::Denied).await;
     drop(watcher);
