@@ -91,7 +91,7 @@ async fn p6_nobody_can_bind_the_principal_and_key_of_another_tenant(cloud: Cloud
     // The trust policy of a role says no itself; elsewhere the key lacks the challenge that was issued to the thief.
     let reason = match cloud {
         Cloud::Aws => ErrorReason::BindingDenied,
-        Cloud::Azure => ErrorReason::BindingMisconfigured,
+        Cloud::Azure | Cloud::Gcp => ErrorReason::BindingMisconfigured,
     };
     assert_eq!((refusal.code(), refusal.reason()), (Code::FailedPrecondition, Some(reason)), "{refusal}");
 }

@@ -60,6 +60,9 @@ impl<'a> Story<'a> {
             Cloud::Azure => {
                 "The tenant hands over a key URL, tags the key with the challenge we issued, and consents to our application."
             }
+            Cloud::Gcp => {
+                "The tenant hands over a key, labels it with the challenge we issued, and lets us become a service account."
+            }
         })?;
         let began = clock.now();
         sandbox.onboard(&tenant, BOUND).await?;
@@ -88,11 +91,15 @@ impl<'a> Story<'a> {
             Cloud::Azure => {
                 "The tenant disables our service principal in their directory. The token that we have is still valid."
             }
+            Cloud::Gcp => {
+                "The tenant takes our right to become their service account. The token that we have is still valid."
+            }
         })?;
         self.revoke_trust(report).await?;
         report.act(match self.tenant.cloud {
             Cloud::Aws => "The tenant denies the role in the key policy instead.",
             Cloud::Azure => "The tenant removes our role assignment at the key instead.",
+            Cloud::Gcp => "The tenant takes the service account's role at the key instead.",
         })?;
         self.deny_key(report).await?;
         if self.tenant.cloud == Cloud::Aws {

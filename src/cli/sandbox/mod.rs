@@ -2,6 +2,7 @@
 
 mod aws;
 mod azure;
+mod gcp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub(super) fn tenants(cloud: Option<Cloud>) -> Vec<NewTenant> {
     let name = |cloud| match cloud {
         Cloud::Aws => "acme",
         Cloud::Azure => "globex",
+        Cloud::Gcp => "initech",
     };
     let these = Cloud::ALL.into_iter().filter(|known| cloud.is_none_or(|only| only == *known));
     these.map(|cloud| NewTenant { name: name(cloud).to_owned(), cloud }).collect()
@@ -99,6 +101,7 @@ impl Clouds {
                     Cloud::Azure => {
                         azure::build(&clouds.simulator, &names, directory, &mut clouds.providers)?
                     }
+                    Cloud::Gcp => gcp::build(&clouds.simulator, &names, &mut clouds.providers)?,
                 };
                 clouds.made.insert(cloud.to_string(), made);
             }
@@ -170,6 +173,7 @@ fn handed_over(tenant: &Tenant) -> v1::binding::Cloud {
     match tenant.cloud {
         Cloud::Aws => aws::handed_over(tenant),
         Cloud::Azure => azure::handed_over(tenant),
+        Cloud::Gcp => gcp::handed_over(tenant),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod aws;
 mod azure;
+mod gcp;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::world::{World, soon};
 
 pub(crate) use aws::Aws;
 pub(crate) use azure::Azure;
+pub(crate) use gcp::Gcp;
 
 /// Runs each of these tests, which take a [`Cloud`], on every one.
 macro_rules! on_every_cloud {
@@ -34,6 +36,12 @@ macro_rules! on_every_cloud {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 super::$test(crate::cloud::Cloud::Azure).await;
+            })+
+        }
+        mod gcp {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::cloud::Cloud::Gcp).await;
             })+
         }
     };
@@ -73,6 +81,11 @@ pub(crate) trait Estate: Send + Sync {
             Cloud::Azure => {
                 v1::binding::Cloud::Azure(v1::AzureBinding { key_url: key, directory_id: principal })
             }
+            Cloud::Gcp => v1::binding::Cloud::Gcp(v1::GcpBinding {
+                kms_key_name: key,
+                service_account: principal,
+                ..Default::default()
+            }),
         }
     }
 
@@ -97,6 +110,7 @@ pub(crate) fn estate(cloud: Cloud, simulator: &Simulator, tenants: &[&str]) -> A
     match cloud {
         Cloud::Aws => Arc::new(Aws::build(simulator, tenants)),
         Cloud::Azure => Arc::new(Azure::build(simulator, tenants)),
+        Cloud::Gcp => Arc::new(Gcp::build(simulator, tenants)),
     }
 }
 

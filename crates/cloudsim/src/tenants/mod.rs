@@ -6,6 +6,7 @@
 
 mod aws;
 mod azure;
+mod gcp;
 pub(crate) mod http;
 
 use std::collections::BTreeMap;
@@ -28,17 +29,20 @@ pub enum Cloud {
     Aws,
     /// Microsoft Azure.
     Azure,
+    /// Google Cloud.
+    Gcp,
 }
 
 impl Cloud {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Aws, Self::Azure];
+    pub const ALL: [Self; 3] = [Self::Aws, Self::Azure, Self::Gcp];
 
     /// As it is written, for example `aws`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
             Self::Azure => "azure",
+            Self::Gcp => "gcp",
         }
     }
 }
@@ -113,7 +117,8 @@ pub struct Tenant {
     pub cloud: Cloud,
     /// Its key, as the cloud names it.
     pub key: String,
-    /// Whom a service is to become: a role's ARN on AWS, the directory of the service principal on Azure.
+    /// Whom a service is to become: a role's ARN on AWS, the directory of the service principal on Azure, a
+    /// service account on Google Cloud.
     pub principal: String,
 }
 
@@ -122,6 +127,7 @@ pub struct Tenant {
 enum Home {
     Aws(aws::Home),
     Azure(azure::Home),
+    Gcp(gcp::Home),
 }
 
 /// An edit of a cloud that was made and can be undone.
@@ -129,6 +135,7 @@ enum Home {
 enum Made {
     Aws(crate::aws::edits::EditId),
     Azure(crate::azure::edits::EditId),
+    Gcp(crate::gcp::edits::EditId),
 }
 
 /// The tenants of all clouds.
@@ -180,6 +187,7 @@ impl TenantsControl {
         match self.home(name)? {
             Home::Aws(home) => home.let_in(&self.control().aws(), issued),
             Home::Azure(home) => home.let_in(&self.control().azure(), issued),
+            Home::Gcp(home) => home.let_in(&self.control().gcp(), issued),
         }
     }
 
@@ -191,6 +199,7 @@ impl TenantsControl {
         let made = match self.home(name)? {
             Home::Aws(home) => Made::Aws(home.pull(&self.control().aws(), lever)?),
             Home::Azure(home) => Made::Azure(home.pull(&self.control().azure(), lever)?),
+            Home::Gcp(home) => Made::Gcp(home.pull(&self.control().gcp(), lever)?),
         };
         if let Some(entry) = self.entries().get_mut(name) {
             entry.pulled.push((lever, made));
@@ -214,6 +223,7 @@ impl TenantsControl {
             match made {
                 Made::Aws(edit) => self.control().aws().undo(*edit)?,
                 Made::Azure(edit) => self.control().azure().undo(*edit)?,
+                Made::Gcp(edit) => self.control().gcp().undo(*edit)?,
             }
         }
         Ok(undone.len())
@@ -227,6 +237,7 @@ impl TenantsControl {
         match self.home(name)? {
             Home::Aws(home) => home.rotate_key(&self.control().aws()),
             Home::Azure(home) => home.rotate_key(&self.control().azure()),
+            Home::Gcp(home) => home.rotate_key(&self.control().gcp()),
         }
     }
 
@@ -238,6 +249,7 @@ impl TenantsControl {
         Ok(match self.home(name)? {
             Home::Aws(home) => home.calls(),
             Home::Azure(home) => home.calls(),
+            Home::Gcp(home) => home.calls(),
         })
     }
 
@@ -268,6 +280,9 @@ impl Home {
             Self::Azure(home) => {
                 (Cloud::Azure, home.tenant.key.to_string(), home.tenant.directory.to_string())
             }
+            Self::Gcp(home) => {
+                (Cloud::Gcp, home.tenant.key.to_string(), home.tenant.service_account.to_string())
+            }
         };
         Tenant { name: name.to_owned(), cloud, key, principal }
     }
@@ -280,13 +295,14 @@ impl Cloud {
         of(match self {
             Self::Aws => "AssumeRole",
             Self::Azure => "Token",
+            Self::Gcp => "GenerateAccessToken",
         })
     }
 
     /// Requests to unwrap with a tenant's key.
     pub fn unwraps(self) -> CallMatch {
         of(match self {
-            Self::Aws => "Decrypt",
+            Self::Aws | Self::Gcp => "Decrypt",
             Self::Azure => "UnwrapKey",
         })
     }

@@ -22,6 +22,7 @@ use crate::gcp::world::EditKind;
 use crate::gcp::world::layered::EditTime;
 use crate::log::CallFacts;
 use crate::simulator::Shared;
+use crate::tenants::TenantsControl;
 
 /// The control interface of the simulated Google Cloud. Clones control the same one.
 #[derive(Clone)]
@@ -45,7 +46,9 @@ impl GcpControl {
     /// # Errors
     /// When a name is taken or malformed.
     pub fn build(&self, spec: &ScenarioSpec) -> Result<Scenario, SimError> {
-        scenario::build(self, spec)
+        let made = scenario::build(self, spec)?;
+        TenantsControl::new(Arc::clone(&self.shared)).note_gcp(&made);
+        Ok(made)
     }
 
     /// Does what the onboarding asks of a tenant: lets the platform's service account become the tenant's, lets that one
