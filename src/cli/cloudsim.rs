@@ -72,7 +72,7 @@ pub enum CloudsimCommand {
 #[derive(Debug, Args)]
 pub struct Run {
     /// Tenants that bring a key and a principal each, and the cloud that each is on; AWS unless it is said.
-    #[arg(default_values_t = ["acme".to_owned(), "globex=azure".to_owned()], value_name = "TENANT[=CLOUD]")]
+    #[arg(default_values_t = ["acme".to_owned(), "globex=azure".to_owned(), "initech=gcp".to_owned()], value_name = "TENANT[=CLOUD]")]
     tenants: Vec<String>,
     /// Where the control interface listens.
     #[arg(long, default_value = DEFAULT_CONTROL, value_name = "ADDRESS")]
@@ -101,7 +101,10 @@ pub(super) async fn run(command: CloudsimCommand, output: Output) -> Result<(), 
         }
         CloudsimCommand::Restore { tenant, control } => {
             let answer = control.call(Method::DELETE, &format!("tenants/{tenant}/levers"), None).await?;
-            output.answer(&answer, || format!("{tenant} undid {} revocations", answer["restored"]))
+            output.answer(&answer, || match answer["restored"].as_u64() {
+                Some(0) | None => format!("{tenant} had revoked nothing"),
+                Some(_) => format!("{tenant} lets Leasehold in again"),
+            })
         }
         CloudsimCommand::RotateKey { tenant, control } => {
             control.call(Method::POST, &format!("tenants/{tenant}/rotate-key"), None).await?;
