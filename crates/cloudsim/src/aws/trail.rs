@@ -122,9 +122,7 @@ pub(crate) fn of_call(facts: &CallFacts) -> Option<CallFacts> {
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html>. None for other records.
 pub fn bus_event(record: &CallRecord) -> Option<Value> {
     let facts = &record.facts;
-    // Other clouds have services of these names too; what an event is about is named by an ARN here alone.
-    let resource = facts.role.as_deref().or(facts.key.as_deref())?;
-    if !facts.management || !resource.starts_with("arn:aws:") {
+    if !facts.management || !matches!(facts.service.as_str(), "iam" | "kms") {
         return None;
     }
     let parameters: Map<String, Value> =

@@ -98,6 +98,19 @@ pub(crate) fn reply(value: impl serde::Serialize) -> Reply {
     ))
 }
 
+/// From which management event on.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct After {
+    pub(crate) after: u64,
+}
+
+/// Management events, each with its sequence number.
+pub(crate) fn events(events: Vec<(u64, Value)>) -> Reply {
+    let numbered = events.into_iter().map(|(sequence, event)| json!({"sequence": sequence, "event": event}));
+    reply(numbered.collect::<Vec<_>>())
+}
+
 /// Reads a JSON body, whatever its content type: curl's default shall do.
 pub(crate) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, SimError> {
     serde_json::from_slice(bytes).map_err(|error| SimError::invalid("body", error.to_string()))

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Control;
-use super::http::{Reply, body, done, name, reply};
+use super::http::{After, Reply, body, done, events, name, reply};
 use super::model::{IssuerSpec, KeyInput, OidcProviderSpec, RoleSpec, UserSpec};
 use crate::aws::arn::{AccountId, RoleArn};
 use crate::aws::edits::{Edit, EditId};
@@ -204,20 +204,8 @@ async fn make_edit(State(control): State<Control>, bytes: Bytes) -> Reply {
     reply(json!({"id": control.aws().edit(edit)?}))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct After {
-    after: u64,
-}
-
 async fn list_events(State(control): State<Control>, Query(After { after }): Query<After>) -> Reply {
-    let events = control.aws().bus_events(after);
-    reply(
-        events
-            .into_iter()
-            .map(|(sequence, event)| json!({"sequence": sequence, "event": event}))
-            .collect::<Vec<_>>(),
-    )
+    events(control.aws().bus_events(after))
 }
 
 async fn undo_edit(State(control): State<Control>, Path(id): Path<u64>) -> Reply {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::routing::{delete, get, post, put};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Control;
 use super::gcp::{KeyInput, PolicyPlace, ProviderSpec};
-use super::http::{Reply, body, done, name, reply};
+use super::http::{After, Reply, body, done, events, name, reply};
 use super::model::IssuerSpec;
 use crate::error::SimError;
 use crate::gcp::VersionState;
@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/providers", put(put_provider).delete(delete_provider))
         .route("/edits", get(list_edits).post(make_edit))
         .route("/edits/{id}", delete(undo_edit))
+        .route("/events", get(list_events))
         .route("/propagation", get(propagation).put(set_propagation))
         .route("/tokens", delete(expire_tokens))
         .route("/instance/service-account", put(set_instance_service_account))
@@ -301,6 +302,10 @@ async fn undo_edit(State(control): State<Control>, Path(id): Path<u64>) -> Reply
     let id: EditId =
         serde_json::from_value(id.into()).map_err(|error| SimError::invalid("edit", error.to_string()))?;
     done(control.gcp().undo(id))
+}
+
+async fn list_events(State(control): State<Control>, Query(After { after }): Query<After>) -> Reply {
+    events(control.gcp().log_entries(after))
 }
 
 async fn propagation(State(control): State<Control>) -> Reply {

@@ -23,6 +23,13 @@ use crate::error::SimError;
 #[serde(transparent)]
 pub struct EditId(u64);
 
+impl EditId {
+    /// The id of the deny policy that it adds, if it adds one.
+    pub(crate) fn deny_policy(self) -> String {
+        format!("edit-{}", self.0)
+    }
+}
+
 /// An edit by a tenant's administrator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -163,7 +170,7 @@ fn apply(state: &mut State, id: EditId, edit: &Edit, time: EditTime) -> Result<(
             state.key_mut(key)?.policy.lay(id, RemoveMember(member.clone()), time);
         }
         Edit::Deny { project, principals, permissions } => {
-            let layer = AddDeny { id: format!("edit-{}", id.0), policy: deny(principals, permissions)? };
+            let layer = AddDeny { id: id.deny_policy(), policy: deny(principals, permissions)? };
             state.project_mut(project)?.deny.lay(id, layer, time);
         }
         Edit::VersionDisabled { key, version } => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::call::{Call, Service, Subject};
 use super::error::{Form, GcpError};
-use super::{audit, auth, credentials, kms, oauth, sts};
+use super::{auth, credentials, kms, oauth, sts, trail};
 use crate::exchange::{self, Reply};
 use crate::faults::FaultEffect;
 use crate::log::{CallDecision, CallFacts};
@@ -33,7 +33,7 @@ impl Handler for Endpoint {
             let execute = |facts: &mut CallFacts| {
                 let reply = reply(self.execute(&call, facts));
                 let succeeded = reply.decision == CallDecision::Allowed;
-                Reply { event: audit::of_call(facts).filter(|_| succeeded), ..reply }
+                Reply { event: trail::of_call(facts).filter(|_| succeeded), ..reply }
             };
             let fault = |effect: &FaultEffect| reply(Err(fault(call.service, effect, project.as_deref())));
             exchange::run(&self.shared, &request_id, facts, execute, fault).await

@@ -4,7 +4,6 @@
 //! log. Not simulated: the APIs of IAM and Resource Manager, folders and organisations, groups, signatures by service
 //! accounts, keys that are not symmetric, AWS and SAML federation.
 
-pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod cel;
@@ -19,6 +18,7 @@ pub mod name;
 pub(crate) mod oauth;
 pub mod scenario;
 pub(crate) mod sts;
+pub mod trail;
 pub(crate) mod world;
 
 pub use iam::role::CustomRole;

@@ -2,9 +2,9 @@
 
 use super::GcpControl;
 use crate::error::SimError;
-use crate::gcp::audit;
 use crate::gcp::edits::{self, Edit, EditId, EditStatus};
 use crate::gcp::name::ServiceAccountEmail;
+use crate::gcp::trail;
 use crate::gcp::world::{Propagation, State};
 
 impl GcpControl {
@@ -15,7 +15,7 @@ impl GcpControl {
     pub fn edit(&self, edit: Edit) -> Result<EditId, SimError> {
         let mut state = self.shared.gcp.write();
         let id = edits::make(&mut state, edit.clone(), self.shared.clock.now())?;
-        let events = audit::made(&edit, &versions(&state, &edit));
+        let events = trail::made(id, &edit, &versions(&state, &edit));
         drop(state);
         events.into_iter().for_each(|event| self.record(event));
         Ok(id)
@@ -28,7 +28,7 @@ impl GcpControl {
     pub fn undo(&self, id: EditId) -> Result<(), SimError> {
         let mut state = self.shared.gcp.write();
         let edit = edits::undo(&mut state, id, self.shared.clock.now())?;
-        let events = audit::undone(&edit, &versions(&state, &edit));
+        let events = trail::undone(id, &edit, &versions(&state, &edit));
         drop(state);
         events.into_iter().for_each(|event| self.record(event));
         Ok(())

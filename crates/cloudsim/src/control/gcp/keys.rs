@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{GcpControl, KeyInput};
 use crate::error::SimError;
-use crate::gcp::audit;
 use crate::gcp::name::{KeyName, KeyRingName};
+use crate::gcp::trail;
 use crate::gcp::world::key::{Key, KeyRing, VersionState};
 use crate::gcp::world::layered::Layered;
 use crate::gcp::world::{EditKind, State};
@@ -69,7 +69,7 @@ impl GcpControl {
         check_labels(&labels)?;
         let time = self.edit_time(EditKind::Label);
         self.shared.gcp.write().key_mut(name)?.labels.replace(labels, time);
-        self.record(audit::of_key("UpdateCryptoKey", name, None));
+        self.record(trail::of_key("UpdateCryptoKey", name, None));
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl GcpControl {
         check_labels(&added)?;
         let time = self.edit_time(EditKind::Label);
         self.shared.gcp.write().key_mut(name)?.labels.change(time, |labels| labels.extend(added));
-        self.record(audit::of_key("UpdateCryptoKey", name, None));
+        self.record(trail::of_key("UpdateCryptoKey", name, None));
         Ok(())
     }
 
@@ -97,8 +97,8 @@ impl GcpControl {
         let number = key.add_version(VersionState::Enabled, time.now)?;
         key.set_primary(number, time)?;
         drop(state);
-        self.record(audit::of_key("CreateCryptoKeyVersion", name, Some(number)));
-        self.record(audit::of_key("UpdateCryptoKeyPrimaryVersion", name, Some(number)));
+        self.record(trail::of_key("CreateCryptoKeyVersion", name, Some(number)));
+        self.record(trail::of_key("UpdateCryptoKeyPrimaryVersion", name, Some(number)));
         Ok(number)
     }
 
@@ -108,7 +108,7 @@ impl GcpControl {
     /// When the key does not exist.
     pub fn add_version(&self, name: &KeyName, version: VersionState) -> Result<u32, SimError> {
         let number = self.shared.gcp.write().key_mut(name)?.add_version(version, self.shared.clock.now())?;
-        self.record(audit::of_key("CreateCryptoKeyVersion", name, Some(number)));
+        self.record(trail::of_key("CreateCryptoKeyVersion", name, Some(number)));
         Ok(number)
     }
 
@@ -119,7 +119,7 @@ impl GcpControl {
     pub fn set_primary(&self, name: &KeyName, number: u32) -> Result<(), SimError> {
         let time = self.edit_time(EditKind::KeyState);
         self.shared.gcp.write().key_mut(name)?.set_primary(number, time)?;
-        self.record(audit::of_key("UpdateCryptoKeyPrimaryVersion", name, Some(number)));
+        self.record(trail::of_key("UpdateCryptoKeyPrimaryVersion", name, Some(number)));
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl GcpControl {
         };
         version.set_state(wanted, destroy_at, time);
         drop(state);
-        self.record(audit::of_key(operation, name, Some(number)));
+        self.record(trail::of_key(operation, name, Some(number)));
         Ok(())
     }
 

@@ -12,15 +12,18 @@ mod world;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 pub use model::{
     KeyInfo, KeyInput, PolicyPlace, ProjectInfo, ProviderSpec, ServiceAccountInfo, VersionInfo, WorldInfo,
 };
 
 use crate::error::SimError;
 use crate::gcp::scenario::{self, Scenario, ScenarioSpec, Tenant};
+use crate::gcp::trail;
 use crate::gcp::world::EditKind;
 use crate::gcp::world::layered::EditTime;
-use crate::log::CallFacts;
+use crate::log::{CallFacts, CallQuery};
 use crate::simulator::Shared;
 use crate::tenants::TenantsControl;
 
@@ -39,6 +42,14 @@ impl fmt::Debug for GcpControl {
 impl GcpControl {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The management events after the one of this sequence number, each with its own, as the audit logs of the projects
+    /// have them; see [`trail::log_entry`].
+    pub fn log_entries(&self, after: u64) -> Vec<(u64, Value)> {
+        let query = CallQuery { management: true, after, ..CallQuery::default() };
+        let records = self.shared.log.query(&query);
+        records.iter().filter_map(|record| Some((record.sequence, trail::log_entry(record)?))).collect()
     }
 
     /// Makes a ready-made world; what it names must not exist yet, but for its projects.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{GcpControl, PolicyPlace};
 use crate::error::SimError;
-use crate::gcp::audit;
 use crate::gcp::iam::AllowPolicy;
+use crate::gcp::trail;
 use crate::gcp::world::layered::Layered;
 use crate::gcp::world::{EditKind, RemoveMember, State};
 use crate::log::CallFacts;
@@ -50,10 +50,10 @@ impl GcpControl {
 impl PolicyPlace {
     fn changed(&self) -> CallFacts {
         match self {
-            Self::Project(project) => audit::of_project("SetIamPolicy", project),
-            Self::KeyRing(ring) => audit::of_project("SetIamPolicy", &ring.project),
-            Self::Key(key) => audit::of_key("SetIamPolicy", key, None),
-            Self::ServiceAccount(email) => audit::of_service_account("SetIamPolicy", email),
+            Self::Project(project) => trail::of_project("SetIamPolicy", project),
+            Self::KeyRing(ring) => trail::of_key_ring("SetIamPolicy", ring),
+            Self::Key(key) => trail::of_key("SetIamPolicy", key, None),
+            Self::ServiceAccount(email) => trail::of_service_account("SetIAMPolicy", email),
         }
     }
 }

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::GcpControl;
 use crate::error::SimError;
-use crate::gcp::audit;
 use crate::gcp::iam::deny::DenyPolicy;
 use crate::gcp::iam::role::CustomRole;
 use crate::gcp::name::{ProjectId, RoleName};
+use crate::gcp::trail;
 use crate::gcp::world::EditKind;
 use crate::gcp::world::project::Project;
 use crate::propagated::Propagated;
@@ -30,7 +30,9 @@ impl GcpControl {
     /// When it does not exist.
     pub fn delete_project(&self, id: &ProjectId) -> Result<(), SimError> {
         let removed = self.shared.gcp.write().projects.remove(id);
-        removed.map(drop).ok_or_else(|| SimError::not_found("project", id.to_string()))
+        removed.map(drop).ok_or_else(|| SimError::not_found("project", id.to_string()))?;
+        self.record(trail::of_project("DeleteProject", id));
+        Ok(())
     }
 
     /// Makes or replaces a custom role, from Google's JSON.
@@ -48,7 +50,7 @@ impl GcpControl {
             None => drop(roles.insert(name.id.clone(), Propagated::new(role))),
         }
         drop(state);
-        self.record(audit::of_project(operation, &name.project));
+        self.record(trail::of_role(operation, name));
         Ok(())
     }
 
@@ -59,7 +61,7 @@ impl GcpControl {
     pub fn delete_custom_role(&self, name: &RoleName) -> Result<(), SimError> {
         let removed = self.shared.gcp.write().project_mut(&name.project)?.roles.remove(&name.id);
         removed.map(drop).ok_or_else(|| SimError::not_found("custom role", name.to_string()))?;
-        self.record(audit::of_project("DeleteRole", &name.project));
+        self.record(trail::of_role("DeleteRole", name));
         Ok(())
     }
 
@@ -71,12 +73,14 @@ impl GcpControl {
         let policy = DenyPolicy::parse(&policy)?;
         let time = self.edit_time(EditKind::Policy);
         let mut state = self.shared.gcp.write();
+        let mut known = false;
         state
             .project_mut(project)?
             .deny
-            .change(time, |policies| drop(policies.insert(id.to_owned(), policy)));
+            .change(time, |policies| known = policies.insert(id.to_owned(), policy).is_some());
         drop(state);
-        self.record(audit::of_project("CreatePolicy", project));
+        let operation = if known { "UpdatePolicy" } else { "CreatePolicy" };
+        self.record(trail::of_deny_policy(operation, project, id));
         Ok(())
     }
 
@@ -93,7 +97,7 @@ impl GcpControl {
         if !known {
             return Err(SimError::not_found("deny policy", id));
         }
-        self.record(audit::of_project("DeletePolicy", project));
+        self.record(trail::of_deny_policy("DeletePolicy", project, id));
         Ok(())
     }
 }

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use super::GcpControl;
 use crate::error::SimError;
-use crate::gcp::audit;
 use crate::gcp::name::ServiceAccountEmail;
 use crate::gcp::oauth::User;
+use crate::gcp::trail;
 use crate::gcp::world::EditKind;
 use crate::gcp::world::service_account::{EXTENDED_LIFETIME, ServiceAccount, USUAL_LIFETIME};
 use crate::secret::{SecretText, fill_random};
@@ -37,7 +37,7 @@ impl GcpControl {
         let removed = state.project_mut(&email.project)?.service_accounts.remove(&email.name);
         drop(state);
         removed.map(drop).ok_or_else(|| SimError::not_found("service account", email.to_string()))?;
-        self.record(audit::of_service_account("DeleteServiceAccount", email));
+        self.record(trail::of_service_account("DeleteServiceAccount", email));
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl GcpControl {
         state.service_account_mut(email)?.disabled.change(time, |current| *current = disabled);
         drop(state);
         let operation = if disabled { "DisableServiceAccount" } else { "EnableServiceAccount" };
-        self.record(audit::of_service_account(operation, email));
+        self.record(trail::of_service_account(operation, email));
         Ok(())
     }
 

@@ -42,6 +42,7 @@ pub(crate) fn add_facts(call: &Call, resource: &Resource, facts: &mut CallFacts)
         Resource::Ring(ring) => {
             facts.account = Some(ring.project.to_string());
             facts.region = Some(ring.location.clone());
+            facts.parameters.insert("keyRing".to_owned(), ring.to_string());
             return;
         }
         Resource::Malformed(_) => return,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{World, denied, refused};
 
 /// A token of a user who has a role on the first tenant's project.
-async fn user(world: &World, email: &str, role: &str) -> String {
+pub(super) async fn user(world: &World, email: &str, role: &str) -> String {
     let file = world.gcp().put_user(email).unwrap();
     let file: Value = serde_json::from_str(file.expose()).unwrap();
     let place = PolicyPlace::Project(world.tenant(0).project.clone());

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use leasehold_cloudsim::gcp::Propagation;
 use leasehold_cloudsim::gcp::edits::Edit;
-use leasehold_cloudsim::log::CallQuery;
 use serde_json::{Value, json};
 
 use super::client::World;
@@ -148,23 +147,4 @@ async fn an_edit_takes_effect_after_the_delay_of_its_kind_and_so_does_its_undoin
         world.control().advance(Duration::from_secs(60));
         assert!(works().await, "{edit:?}");
     }
-}
-
-#[tokio::test]
-async fn owners_edits_are_management_events_and_no_calls() {
-    let world = World::start().await;
-    world.control().clear_calls();
-    let key = world.key(0).clone();
-    let edit = world.gcp().edit(Edit::VersionDisabled { key: key.clone(), version: 1 }).unwrap();
-    world.gcp().undo(edit).unwrap();
-    let service_account = world.tenant(0).service_account.clone();
-    world.gcp().edit(Edit::DisableServiceAccount { service_account: service_account.clone() }).unwrap();
-    let query = CallQuery { management: true, ..CallQuery::default() };
-    let events = world.control().calls(&query);
-    let shown: Vec<_> = events.iter().map(|event| event.facts.operation.as_str()).collect();
-    assert_eq!(shown, ["UpdateCryptoKeyVersion", "UpdateCryptoKeyVersion", "DisableServiceAccount"]);
-    assert_eq!(events[0].facts.key, Some(key.to_string()));
-    assert_eq!(events[0].facts.key_version.as_deref(), Some("1"));
-    assert_eq!(events[2].facts.role, Some(service_account.to_string()));
-    assert!(world.control().calls(&CallQuery::default()).is_empty());
 }

@@ -10,3 +10,4 @@ mod federation;
 mod keys;
 mod oauth;
 mod policies;
+mod trail;
