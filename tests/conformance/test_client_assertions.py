@@ -192,11 +192,17 @@ def service(openid: OpenId, application: Pair, tmp_path: Path) -> Iterator[Servi
         started.server.stop()
 
 
+def all_granted(answers: list[dict[str, Any]], directory: str) -> None:
+    """Something was asked of this directory and of no other, once or again when it took too long, and never in vain."""
+    assert answers
+    assert all(answer == {"directory": directory, "granted": True} for answer in answers), answers
+
+
 def test_an_assertion_is_good_at_home(openid: OpenId, service: Service) -> None:
     before = len(openid.told())
     code, kit = service.run("binding", "kit", service.bind("acme", TENANTS[0]))
     assert code == 0, kit
-    assert openid.told()[before:] == [{"directory": HOME, "granted": True}]
+    all_granted(openid.told()[before:], HOME)
 
 
 def test_a_directory_gets_an_assertion_for_itself(
@@ -217,7 +223,7 @@ def test_each_assertion_is_shown_once(openid: OpenId, service: Service) -> None:
         before = len(openid.told())
         code, kit = service.run("binding", "kit", binding)
         assert code == 0, kit
-        assert openid.told()[before:] == [{"directory": HOME, "granted": True}]
+        all_granted(openid.told()[before:], HOME)
 
 
 def test_a_certificate_that_is_not_registered_is_refused(

@@ -5,7 +5,7 @@
 // Settings: module, port, certificate, key (TLS), client_id, client_certificate, directories, scope.
 // Prints one line of JSON for each token that was granted or refused.
 
-import { createPublicKey, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 
@@ -14,7 +14,7 @@ const { default: Provider } = await import(settings.module);
 
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const { publicKey } = new X509Certificate(readFileSync(settings.client_certificate));
-const jwk = createPublicKey(publicKey).export({ format: "jwk" });
+const jwk = publicKey.export({ format: "jwk" });
 
 const providers = new Map();
 for (const directory of settings.directories) {
