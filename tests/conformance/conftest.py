@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from azure_cloud import Azure, Tenant, redirect
+from google_cloud import Google, keep_on_this_machine
+from google_cloud import Tenant as GoogleTenant
 from servers import start_ministack, start_simulator
 from targets import EVERYTHING, PLATFORM, TENANT, Credentials, MiniStack, Simulator, allow, client, policy
 
@@ -40,12 +42,13 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
 @pytest.fixture(autouse=True)
 def no_ambient_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Clients find what a test gives them and nothing of the machine's."""
-    theirs = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
+    theirs = ("AWS_", "AZURE_", "IDENTITY_", "MSI_", "GOOGLE_", "GCE_", "CLOUDSDK_")
     for name in [name for name in os.environ if name.startswith(theirs)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "no-gcloud"))
 
 
 _numbers = itertools.count(1)
@@ -119,3 +122,24 @@ def vault_name() -> str:
 def tenant(azure: Azure) -> Tenant:
     """A tenant that has let nobody in."""
     return azure.tenant(f"v-{uuid.uuid4().hex[:20]}")
+
+
+@pytest.fixture(scope="session")
+def google(simulator: Simulator) -> Iterator[Google]:
+    """The platform's project, its service account and its workload identity pool."""
+    # For as long as there are tests: what the library does in the background outlives each of them.
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        keep_on_this_machine(monkeypatch)
+        yield Google(simulator)
+
+
+@pytest.fixture
+def project() -> str:
+    """An id that no other project has."""
+    return f"p-{uuid.uuid4().hex[:20]}"
+
+
+@pytest.fixture
+def customer(google: Google, project: str) -> GoogleTenant:
+    """A tenant on Google Cloud that has let nobody in."""
+    return google.tenant(project)
