@@ -44,6 +44,11 @@ pub enum ReproveConfigError {
     /// A caller has no credential, or more than one.
     #[error("the caller {0} needs exactly one of secret_file and oidc")]
     Credential(FeedName),
+    /// Two callers are known by the same tokens.
+    #[error(
+        "the callers {0} and {1} are known by the same tokens: merge them, or give each a holder of its own"
+    )]
+    SameTokens(FeedName, FeedName),
     /// A caller may have no tenant proven.
     #[error("the caller {0} needs tenants")]
     NoTenants(FeedName),
@@ -147,8 +152,9 @@ pub struct ReproveLimits {
     /// Requests about one tenant at once. Default 10: two edits of five events.
     #[serde(deserialize_with = "bound::count")]
     pub tenant_burst: u32,
-    /// Requests per second of one feed, in the long run. Default 10: with two following proofs each, and every one of
-    /// another tenant, 30 of the 300 proofs per second that there are.
+    /// Requests per second of one feed, in the long run. Default 10. Each has every lease of one tenant that is in use
+    /// proven, and again by the two that follow: 30 of the 300 proofs per second that there are, if every request is about
+    /// another tenant with one lease each.
     #[serde(deserialize_with = "bound::event_rate")]
     pub caller_rate: f64,
     /// Requests of one feed at once. Default 100, for what a feed held back during an outage.
@@ -233,6 +239,18 @@ impl TryFrom<Section> for Reprove {
         let mut names = BTreeSet::new();
         if let Some(twice) = callers.iter().find(|caller| !names.insert(&caller.name)) {
             return Err(ReproveConfigError::SameName(twice.name.clone()));
+        }
+        for (index, caller) in callers.iter().enumerate() {
+            let token = |caller: &ReproveCaller| match &caller.credential {
+                Credential::Token(terms) => {
+                    Some((terms.issuer.clone(), terms.audience.clone(), terms.holder.clone()))
+                }
+                Credential::Secret(_) => None,
+            };
+            let same = |other: &&ReproveCaller| token(other).is_some() && token(other) == token(caller);
+            if let Some(other) = callers[..index].iter().find(same) {
+                return Err(ReproveConfigError::SameTokens(other.name.clone(), caller.name.clone()));
+            }
         }
         let usual = || [10, 60].map(|seconds| Span(Duration::from_secs(seconds))).to_vec();
         let again_after = following(section.again_after.unwrap_or_else(usual))?;
@@ -342,6 +360,7 @@ mod tests {
             (listen, caller("secret_file = 's'\ntenants = []"), "needs tenants"),
             (listen, caller("secret_file = 's'\ntenants = ['A']"), "tenant pattern"),
             (listen, caller("secret_file = 's'\ntenants = ['a']\nsecret = 'x'"), "secret"),
+            (listen, oidc(good) + &oidc(good).replace("'acme'", "'other'"), "known by the same tokens"),
             (listen, oidc(&format!("{good}, subject = 's'")), "exactly one of subject and email"),
             (listen, oidc(&good.replace("email = 'e'", "email = ''")), "exactly one of subject and email"),
             (listen, oidc(&good.replace("https://i", "http://i")), "https URL"),

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 use leasehold_authz::{FeedName, TenantPattern};
 use leasehold_clock::TimeSource;
 use leasehold_ids::TenantId;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::feeds::ReproveError;
@@ -26,6 +27,8 @@ pub(super) struct Feed {
     pub(super) name: FeedName,
     tenants: Vec<TenantPattern>,
     known_by: KnownBy,
+    /// For its requests under way.
+    pub(super) room: Semaphore,
 }
 
 enum KnownBy {
@@ -60,6 +63,7 @@ impl Callers {
     /// [`ReproveError`].
     pub(super) fn open(
         callers: Vec<ReproveCaller>,
+        room_per_feed: usize,
         clock: Arc<dyn TimeSource>,
     ) -> Result<Self, ReproveError> {
         let (mut issuers, mut http) = (HashMap::new(), None);
@@ -78,7 +82,7 @@ impl Callers {
                     KnownBy::Token(Tokens { terms, keys })
                 }
             };
-            let feed = Feed { name, tenants, known_by };
+            let feed = Feed { name, tenants, known_by, room: Semaphore::new(room_per_feed) };
             if let Some(other) = feeds.iter().find(|other| other.overlaps(&feed)) {
                 return Err(ReproveError::SameSecret(other.name.clone(), feed.name));
             }
@@ -104,9 +108,16 @@ impl Callers {
         let digest = secret::digest(&presented);
         let known = |feed: &Feed| matches!(&feed.known_by, KnownBy::Secret(f) if f.current().have(&digest));
         // All are looked at, whichever it is.
-        let found = self.feeds.iter().fold(None, |found, feed| if known(feed) { Some(feed) } else { found });
-        if let Some(feed) = found {
-            return Ok(feed);
+        let found: Vec<&Feed> = self.feeds.iter().filter(|feed| known(feed)).collect();
+        match found[..] {
+            [] => {}
+            [feed] => return Ok(feed),
+            // Files that were replaced since the start have one in common: it tells nobody from anybody.
+            [one, other, ..] => {
+                let (one, other) = (&one.name, &other.name);
+                tracing::error!(%one, %other, "two event feeds have a secret in common: give each its own");
+                return Err(Stranger::Nobody);
+            }
         }
         let token = std::str::from_utf8(&presented).ok().filter(|text| text.matches('.').count() == 2);
         self.by_token(token.ok_or(Stranger::Nobody)?).await

@@ -32,8 +32,11 @@ use crate::config::Reprove;
 /// their connections.
 const ACCEPTS: Rate = Rate { per_second: 50.0, burst: 100.0 };
 
-/// Handshakes of Event Grid, which anybody may ask for. One is made when a subscription is.
-const HANDSHAKES: Rate = Rate { per_second: 1.0, burst: 20.0 };
+/// Handshakes of Event Grid under way at once, which anybody may ask for. One is made when a subscription is.
+const HANDSHAKES: usize = 16;
+
+/// The part of the requests under way that one feed may have, so that a few cannot keep the others out.
+const FEEDS_SHARE: usize = 4;
 
 /// How long a TLS handshake may take, and then the head of a request; between two requests a connection may be idle for as
 /// long.
@@ -103,7 +106,8 @@ impl Feeds {
     /// [`ReproveError`].
     pub(crate) async fn bind(config: Reprove, parts: Parts) -> Result<Self, ReproveError> {
         let Parts { service, clock, ending, tasks } = parts;
-        let callers = Callers::open(config.callers, Arc::clone(&clock))?;
+        let room_per_feed = config.limits.requests.div_ceil(FEEDS_SHARE);
+        let callers = Callers::open(config.callers, room_per_feed, Arc::clone(&clock))?;
         let mut files: Vec<_> = callers.files().collect();
         let tls = match config.tls.map(tls::open).transpose()? {
             Some(certificate) => {
@@ -120,7 +124,7 @@ impl Feeds {
             callers,
             per_feed: Buckets::new(rate(limits.caller_rate, limits.caller_burst), Arc::clone(&clock)),
             per_tenant: Buckets::new(rate(limits.tenant_rate, limits.tenant_burst), Arc::clone(&clock)),
-            handshakes: Buckets::new(HANDSHAKES, Arc::clone(&clock)),
+            handshakes: Semaphore::new(HANDSHAKES),
             proofs: Proofs::new(again_after, Arc::clone(&clock), ending.clone(), tasks.clone()),
             room: Semaphore::new(limits.requests),
             clock: Arc::clone(&clock),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderName;
+use http::header::{CONNECTION, HeaderName};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -30,6 +30,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive, and a request to be answered. EventBridge waits for 5 s: what takes longer is
 /// answered to nobody. Of that, the registry may take 2 s.
 const BODY_DEADLINE: Duration = Duration::from_secs(3);
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_millis(4_800);
 
 /// Names a request in its answer, the log and the audit record.
@@ -41,7 +42,8 @@ pub(super) struct Handler {
     pub(super) callers: Callers,
     pub(super) per_feed: Buckets<FeedName>,
     pub(super) per_tenant: Buckets<TenantId>,
-    pub(super) handshakes: Buckets<()>,
+    /// For handshakes of Event Grid, which anybody may ask for and which bring a body.
+    pub(super) handshakes: Semaphore,
     pub(super) proofs: Proofs,
     pub(super) room: Semaphore,
     pub(super) clock: Arc<dyn TimeSource>,
@@ -68,6 +70,10 @@ impl Handler {
         if let Ok(id) = HeaderValue::try_from(&*request_id) {
             answer.headers_mut().insert(REQUEST_ID, id);
         }
+        // So that strangers ask no more often than connections are accepted.
+        if !place.is_known() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         answer
     }
 
@@ -88,8 +94,9 @@ impl Handler {
             _ => return Err(Problem::Method),
         }
         if handshake::is_validation(&head.headers) {
-            self.handshakes.take(&()).map_err(Problem::TooMany)?;
-            return handshake::of_event_grid(&self.read(body).await?);
+            let busy = |_| Problem::TooMany(HANDSHAKE_DEADLINE);
+            let _permit = self.handshakes.try_acquire().map_err(busy)?;
+            return handshake::of_event_grid(&self.read(body, HANDSHAKE_DEADLINE).await?);
         }
         let feed = self.callers.authenticate(&head.headers).await.map_err(|stranger| match stranger {
             Stranger::Untold => Problem::Untold,
@@ -97,17 +104,18 @@ impl Handler {
         })?;
         place.is_known_now();
         self.per_feed.take(&feed.name).map_err(Problem::TooMany)?;
-        self.read(body).await?;
-        self.reprove(feed, tenant, request_id).await
-    }
-
-    async fn reprove(&self, feed: &Feed, tenant: &str, request_id: &str) -> Result<Answer, Problem> {
+        let _share = feed.room.try_acquire().map_err(|_| Problem::TooMany(Duration::from_secs(1)))?;
         let tenant: TenantId = tenant.parse().map_err(|_| Problem::NotATenant)?;
         // Nobody uses up the requests of a tenant that they may not ask about; and whoever may asks at the same rate about
         // those that do not exist.
         if feed.covers(&tenant) {
             self.per_tenant.take(&tenant).map_err(Problem::TooMany)?;
         }
+        self.read(body, BODY_DEADLINE).await?;
+        self.reprove(feed, tenant, request_id).await
+    }
+
+    async fn reprove(&self, feed: &Feed, tenant: TenantId, request_id: &str) -> Result<Answer, Problem> {
         let caller =
             Caller { identity: Identity::EventFeed(feed.name.clone()), request_id: request_id.into() };
         let reproof = self.service.request_reprove(&caller, &tenant).await?;
@@ -121,10 +129,10 @@ impl Handler {
     }
 
     /// The whole body, which has to be read even where it is not used, or the connection could not go on.
-    async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
+    async fn read(&self, body: Incoming, deadline: Duration) -> Result<Bytes, Problem> {
         let whole = tokio::select! {
             whole = Limited::new(body, MAX_BODY).collect() => whole,
-            () = self.clock.sleep(BODY_DEADLINE) => return Err(Problem::Slow),
+            () = self.clock.sleep(deadline) => return Err(Problem::Slow),
         };
         match whole {
             Ok(whole) => Ok(whole.to_bytes()),

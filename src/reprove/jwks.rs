@@ -18,11 +18,14 @@ const DEADLINE: Duration = Duration::from_secs(4);
 const MAX_BODY: usize = 64 * 1024;
 const MAX_KEYS: usize = 64;
 
-/// The least time between two fetches: whoever presents tokens with made-up key ids cannot have us ask more often.
-const FETCH_EVERY: Duration = Duration::from_secs(60);
+/// The least time between two fetches: whoever presents tokens with made-up key ids cannot have us ask more often. A new
+/// key that such a one hid is known when a feed tries again.
+pub(super) const FETCH_EVERY: Duration = Duration::from_secs(10);
 
-/// How long keys count without having been fetched again. What an issuer withdrew is refused after an hour.
+/// How long keys count without having been fetched again, and from when on they are fetched again before they do not. What
+/// an issuer withdrew is refused after an hour.
 const MAX_AGE: Duration = Duration::from_secs(3600);
+const REFRESH_AGE: Duration = Duration::from_secs(1800);
 
 /// Why there is no key for a token.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +77,11 @@ impl Jwks {
     ///
     /// # Errors
     /// [`NoKey`].
-    pub(super) async fn key(&self, id: &str) -> Result<DecodingKey, NoKey> {
+    pub(super) async fn key(self: &Arc<Self>, id: &str) -> Result<DecodingKey, NoKey> {
         if let Some(key) = self.kept(id) {
+            if !self.is_younger_than(REFRESH_AGE) {
+                self.refresh_behind();
+            }
             return Ok(key);
         }
         // Never closed.
@@ -89,6 +95,16 @@ impl Jwks {
             (None, true) => Err(NoKey::Unknown),
             (None, false) => Err(NoKey::Unavailable),
         }
+    }
+
+    /// Fetches the keys while the present ones still count, unless somebody does.
+    fn refresh_behind(self: &Arc<Self>) {
+        let jwks = Arc::clone(self);
+        drop(tokio::spawn(async move {
+            if let Ok(_turn) = jwks.fetching.try_acquire() {
+                jwks.refresh().await;
+            }
+        }));
     }
 
     /// Fetches the keys, unless that was tried a moment ago.
@@ -137,7 +153,11 @@ impl Jwks {
     }
 
     fn is_fresh(&self) -> bool {
-        self.lock().fetched.is_some_and(|fetched| self.clock.now().since(fetched) < MAX_AGE)
+        self.is_younger_than(MAX_AGE)
+    }
+
+    fn is_younger_than(&self, age: Duration) -> bool {
+        self.lock().fetched.is_some_and(|fetched| self.clock.now().since(fetched) < age)
     }
 
     /// Every critical section is a look-up or an assignment, so a panic elsewhere cannot have broken what is kept.

@@ -16,6 +16,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::callers::Stranger;
+use super::jwks::FETCH_EVERY;
 use crate::status::Refusal;
 
 /// The methods that a tenant's URL knows.
@@ -104,7 +105,7 @@ impl Problem {
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "NO_SUCH_PATH", None),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", None),
             Self::Stranger(_) => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", None),
-            Self::Untold => (StatusCode::SERVICE_UNAVAILABLE, "ISSUER_UNAVAILABLE", Some(SOON)),
+            Self::Untold => (StatusCode::SERVICE_UNAVAILABLE, "ISSUER_UNAVAILABLE", Some(FETCH_EVERY)),
             Self::Origin => (StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", None),
             Self::NotATenant => (StatusCode::BAD_REQUEST, "INVALID_FIELD", None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", None),

@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Most tenants with proofs under way or to come. Each has a task of some KiB.
+/// Most tenants with proofs under way or to come. Each has a task of some KiB. When there are as many, one that only waits
+/// for a later look gives way.
 const MAX_TENANTS: usize = 4096;
 
 /// What became of a request for a proof.
@@ -85,7 +86,7 @@ impl Proofs {
             wanted.changed.notify_one();
             return Ok(if wanted.under_way { Begun::Queued } else { Begun::Started });
         }
-        if tenants.len() >= MAX_TENANTS {
+        if tenants.len() >= MAX_TENANTS && !give_way(&mut tenants, now) {
             return Err(Full);
         }
         tenants.insert(tenant.clone(), Wanted { due, under_way: false, changed: Arc::default() });
@@ -94,6 +95,17 @@ impl Proofs {
         self.0.tasks.spawn(turn.run(prove));
         Ok(Begun::Started)
     }
+}
+
+/// Gives up the later looks of the tenant whose next one is the latest; whether there is one.
+fn give_way(tenants: &mut HashMap<TenantId, Wanted>, now: Moment) -> bool {
+    let waiting = tenants.values_mut().filter(|wanted| !wanted.under_way);
+    let latest = waiting.filter(|wanted| wanted.due.front().is_some_and(|at| *at > now));
+    let Some(wanted) = latest.max_by_key(|wanted| wanted.due.front().copied()) else { return false };
+    // Its task takes it off the list.
+    wanted.due.clear();
+    wanted.changed.notify_one();
+    true
 }
 
 impl Inner {

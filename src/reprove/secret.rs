@@ -54,12 +54,17 @@ pub(super) struct Secrets(Vec<[u8; 32]>);
 /// A file of secrets.
 pub(super) type SecretFile = Watched<Secrets, SecretError>;
 
-/// Reads a file of secrets, and goes on looking whether it changed.
+/// Reads a file of secrets, and goes on looking whether it changed. While it cannot be used nobody is known by it: taking
+/// the file away, or emptying it, cuts the feed off.
 ///
 /// # Errors
 /// [`SecretError`].
 pub(super) fn open(file: PathBuf) -> Result<SecretFile, SecretError> {
-    Watched::open(vec![file], |files| files.first().map_or_else(|| Ok(Secrets(Vec::new())), read))
+    Watched::open(
+        vec![file],
+        |files| files.first().map_or_else(|| Ok(Secrets::none()), read),
+        Some(Secrets::none),
+    )
 }
 
 /// What was presented, as it is compared.
@@ -68,6 +73,11 @@ pub(super) fn digest(presented: &[u8]) -> [u8; 32] {
 }
 
 impl Secrets {
+    /// Nobody's.
+    fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Whether `presented` is the digest of one of them. Takes the same time whichever it is.
     pub(super) fn have(&self, presented: &[u8; 32]) -> bool {
         let equal = self.0.iter().map(|kept| kept.ct_eq(presented));

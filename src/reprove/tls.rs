@@ -57,7 +57,7 @@ pub(super) struct Certificate(Watched<Arc<CertifiedKey>, TlsError>);
 /// # Errors
 /// [`TlsError`].
 pub(super) fn open(files: TlsFiles) -> Result<Arc<Certificate>, TlsError> {
-    Watched::open(vec![files.certificate, files.key], read).map(Certificate).map(Arc::new)
+    Watched::open(vec![files.certificate, files.key], read, None).map(Certificate).map(Arc::new)
 }
 
 /// Speaks TLS 1.2 and 1.3, and HTTP/1.1 over it.

@@ -19,29 +19,40 @@ pub(super) struct Watched<T, E> {
     files: Vec<PathBuf>,
     read: fn(&[PathBuf]) -> Result<T, E>,
     current: RwLock<Arc<T>>,
-    seen: Mutex<Vec<Option<Stamp>>>,
+    /// What the files were when they were last read, or `None` if they have to be read again.
+    seen: Mutex<Option<Vec<Option<Stamp>>>>,
+    /// What is in force while the files cannot be used; what they made before, if this makes nothing.
+    fallback: Option<fn() -> T>,
 }
 
 /// Something that looks at its files.
 pub(super) trait Look: Send + Sync {
-    /// Reads the files again if they changed. What they made before stays in force if they make nothing now: a file that
-    /// is being replaced must not lock a feed out.
+    /// Reads the files again if they changed, or could not be used.
     fn look(&self);
 }
 
 impl<T, E: std::error::Error> Watched<T, E> {
-    /// Reads `files` for the first time.
+    /// Reads `files` for the first time. While they cannot be used later, `fallback` is in force, or else what they made
+    /// before.
     ///
     /// # Errors
     /// What `read` says.
-    pub(super) fn open(files: Vec<PathBuf>, read: fn(&[PathBuf]) -> Result<T, E>) -> Result<Self, E> {
-        let seen = Mutex::new(stamps(&files));
+    pub(super) fn open(
+        files: Vec<PathBuf>,
+        read: fn(&[PathBuf]) -> Result<T, E>,
+        fallback: Option<fn() -> T>,
+    ) -> Result<Self, E> {
+        let seen = Mutex::new(Some(stamps(&files)));
         let current = RwLock::new(Arc::new(read(&files)?));
-        Ok(Self { files, read, current, seen })
+        Ok(Self { files, read, current, seen, fallback })
     }
 
     pub(super) fn current(&self) -> Arc<T> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, made: T) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
     }
 }
 
@@ -50,20 +61,29 @@ impl<T: Send + Sync, E: std::error::Error + 'static> Look for Watched<T, E> {
         // Before reading: what changes meanwhile is seen the next time.
         let now = stamps(&self.files);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == now {
+        if seen.as_ref() == Some(&now) {
             return;
         }
-        *seen = now;
         let file = self.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+        let is_news = seen.is_some();
+        *seen = None;
         match (self.read)(&self.files) {
             Ok(made) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+                self.put(made);
+                *seen = Some(now);
                 tracing::info!(file, "read again");
             }
-            Err(error) => {
+            Err(error) if is_news => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(file, error, "cannot be used; what it was before stays in force");
+                match self.fallback {
+                    Some(fallback) => {
+                        self.put(fallback());
+                        tracing::error!(file, error, "cannot be used, and until it can nothing of it counts");
+                    }
+                    None => tracing::error!(file, error, "cannot be used; what it was before stays in force"),
+                }
             }
+            Err(_) => {}
         }
     }
 }
@@ -108,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_used_leaves_what_was_before_in_force() {
+    fn what_cannot_be_used_leaves_in_force_what_it_is_to() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("number");
         let replace = |text: &str| {
@@ -116,16 +136,19 @@ mod tests {
             std::fs::rename(directory.path().join("new"), &file).unwrap();
         };
         let read = |files: &[PathBuf]| std::fs::read_to_string(&files[0]).unwrap_or_default().parse::<u32>();
-        assert!(Watched::open(vec![file.clone()], read).is_err(), "nothing was in force yet");
+        assert!(Watched::open(vec![file.clone()], read, None).is_err(), "nothing was in force yet");
         replace("1");
-        let watched = Watched::open(vec![file.clone()], read).unwrap();
-        for (text, expected) in [("2", 2), ("three", 2), ("4", 4)] {
+        let kept = Watched::open(vec![file.clone()], read, None).unwrap();
+        let dropped = Watched::open(vec![file.clone()], read, Some(|| 0)).unwrap();
+        for (text, expected) in [("2", [2, 2]), ("three", [2, 0]), ("4", [4, 4])] {
             replace(text);
-            watched.look();
-            assert_eq!(*watched.current(), expected, "{text}");
+            kept.look();
+            dropped.look();
+            assert_eq!([*kept.current(), *dropped.current()], expected, "{text}");
         }
         std::fs::remove_file(&file).unwrap();
-        watched.look();
-        assert_eq!(*watched.current(), 4);
+        kept.look();
+        dropped.look();
+        assert_eq!([*kept.current(), *dropped.current()], [4, 0]);
     }
 }

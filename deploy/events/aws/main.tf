@@ -42,6 +42,8 @@ variable "key_arn" {
 
 locals {
   key_region = split(":", var.key_arn)[3]
+  # Names of roles have at most 64 characters, and ids of tenants 63.
+  named      = length(var.tenant) <= 32 ? var.tenant : "${substr(var.tenant, 0, 23)}-${substr(sha256(var.tenant), 0, 8)}"
   url        = "${trimsuffix(var.endpoint, "/")}/v1/tenants/${var.tenant}:reprove"
 }
 
@@ -59,7 +61,7 @@ provider "aws" {
 module "role" {
   source    = "./region"
   providers = { aws = aws.iam }
-  name      = "leasehold-${var.tenant}-role"
+  name      = "leasehold-${local.named}-role"
   url       = local.url
   secret    = var.secret
   pattern   = templatefile("${path.module}/region/role-events.json.tftpl", { role_name = var.role_name })
@@ -67,7 +69,7 @@ module "role" {
 
 module "key" {
   source  = "./region"
-  name    = "leasehold-${var.tenant}-key"
+  name    = "leasehold-${local.named}-key"
   url     = local.url
   secret  = var.secret
   pattern = templatefile("${path.module}/region/key-events.json.tftpl", { key_arn = var.key_arn })

@@ -51,6 +51,9 @@ locals {
   name     = "leasehold-${var.tenant}"
   url      = "${trimsuffix(var.endpoint, "/")}/v1/tenants/${var.tenant}:reprove"
   audience = trimsuffix(var.endpoint, "/")
+
+  # One for each tenant of the project. Ids of service accounts have at most 30 characters.
+  account = can(regex("^[-a-z0-9]{0,19}[a-z0-9]$", var.tenant)) ? local.name : "leasehold-${substr(sha256(var.tenant), 0, 12)}"
 }
 
 provider "google" {
@@ -85,7 +88,7 @@ resource "google_pubsub_topic_iam_member" "sink" {
 
 # Has no role anywhere: it only lends its name to the tokens.
 resource "google_service_account" "push" {
-  account_id   = "leasehold-events"
+  account_id   = local.account
   display_name = "Tells Leasehold to look"
 }
 
