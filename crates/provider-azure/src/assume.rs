@@ -13,11 +13,12 @@ use leasehold_provider::{Answer, Fault, OwnIdentity, ProviderError, Session};
 use zeroize::Zeroizing;
 
 use crate::base::{Application, Fresh};
-use crate::clients::{Clients, Introduced};
+use crate::clients::Clients;
 use crate::cloud::{Cloud, Store};
 use crate::error::Call;
 use crate::ids::{DirectoryId, KeyUrl};
 use crate::settings::Plan;
+use crate::transport::Introduced;
 
 /// What a session of this provider holds.
 pub(crate) struct VaultSession {

@@ -88,7 +88,7 @@ impl Application {
         directory: &DirectoryId,
         scope: &str,
     ) -> Result<Answer<Fresh>, ProviderError> {
-        let (client_options, noting) = self.clients.noting();
+        let (client_options, endpoint) = self.clients.token_endpoint();
         let (directory, client_id) = (directory.as_str(), String::from(self.client_id.clone()));
         let unusable = |e: azure_core::Error| own(format!("the SDK does not take our identity: {e}"));
         let credential: Arc<dyn TokenCredential> = if let Evidence::SecretFile(file) = &self.evidence {
@@ -102,7 +102,7 @@ impl Application {
                 .map_err(unusable)?
         };
         let given = credential.get_token(&[scope], None).await;
-        let head = noting.last();
+        let head = endpoint.last();
         let AccessToken { token, expires_on } = given.map_err(|e| failure(call, &e, head.as_ref()))?;
         if token.secret().is_empty() || expires_on <= OffsetDateTime::now_utc() {
             return Err(ProviderError::new(Fault::Unavailable, "the answer of Entra ID is incomplete"));

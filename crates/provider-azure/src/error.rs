@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use azure_core::error::{Error, ErrorKind};
 use leasehold_provider::{Edge, Fault, KeyState, ProviderError, Throttler};
+use serde_json::Value;
 
-use crate::clients::Head;
+use crate::transport::Head;
 
 /// Longest wait that we believe a cloud asks for. Longer ones are as good as this: far beyond any total deadline.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -49,19 +50,6 @@ struct Refusal {
     message: String,
     request_id: Option<Box<str>>,
     retry_after: Option<Duration>,
-}
-
-/// Entra's form of a refusal. <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>, with Microsoft's additions.
-#[derive(serde::Deserialize)]
-struct EntraBody {
-    #[serde(rename = "error")]
-    _error: String,
-    #[serde(default)]
-    error_description: String,
-    #[serde(default)]
-    error_codes: Vec<u32>,
-    #[serde(default)]
-    trace_id: Option<Box<str>>,
 }
 
 /// Key Vault's form.
@@ -230,11 +218,19 @@ fn refusal(call: Call, error: &Error) -> Option<Refusal> {
     Some(refusal)
 }
 
+/// Reads Entra's form of a refusal: <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>, with Microsoft's additions. Whatever
+/// of it is in another form than expected is left out.
 fn read_entra(body: &[u8], refusal: &mut Refusal) {
-    let Ok(body) = serde_json::from_slice::<EntraBody>(body) else { return };
-    refusal.code = body.error_codes.first().map(|code| format!("AADSTS{code}"));
-    refusal.message = body.error_description;
-    refusal.request_id = body.trace_id.or_else(|| refusal.request_id.take());
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
+    let text = |name| body.get(name).and_then(Value::as_str);
+    if text("error").is_none() {
+        return;
+    }
+    let codes = body.get("error_codes").and_then(Value::as_array);
+    let code = codes.and_then(|codes| codes.iter().find_map(Value::as_u64));
+    refusal.code = code.map(|code| format!("AADSTS{code}"));
+    refusal.message = text("error_description").unwrap_or_default().to_owned();
+    refusal.request_id = text("trace_id").map(Into::into).or_else(|| refusal.request_id.take());
 }
 
 fn read_vault(body: &[u8], refusal: &mut Refusal) {

@@ -19,13 +19,13 @@ use leasehold_provider::{
 use leasehold_secret::{Arena, KeyLength, PlaintextKey, SecretError};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::clients::Head;
 use crate::cloud::Store;
 use crate::commands::{self, CHALLENGE_TAG};
 use crate::error::{Call, failure};
 use crate::ids::{KeyUrl, is_version};
 use crate::payload;
 use crate::settings::misconfigured;
+use crate::transport::Head;
 
 /// Lengths of what RSA makes, in bytes: of keys with 2,048, 3,072 and 4,096 bits, the sizes that the services have.
 const CIPHERTEXTS: [usize; 3] = [256, 384, 512];

@@ -34,6 +34,7 @@ mod kit;
 mod payload;
 mod provider;
 mod settings;
+mod transport;
 
 pub use cloud::Cloud;
 pub use config::{AzureConfig, AzureConfigError, Endpoints, Identity};

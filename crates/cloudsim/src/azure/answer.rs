@@ -150,12 +150,13 @@ fn error_body(dialect: Dialect, error: &AzureError, request_id: &str, now: Times
     }
 }
 
-/// <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow#error-response-1>
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow#error-response-1>. The ids
+/// stand in lines of their own, and so the description is not one line in JSON without escapes; clients fall over it.
 fn entra_body(error: &AzureError, request_id: &str, now: Timestamp) -> Value {
     let timestamp = now.iso().replace('T', " ");
     let correlation_id = uuid::Uuid::new_v4().to_string();
     let description = format!(
-        "{}: {} Trace ID: {request_id} Correlation ID: {correlation_id} Timestamp: {timestamp}",
+        "{}: {}\r\nTrace ID: {request_id}\r\nCorrelation ID: {correlation_id}\r\nTimestamp: {timestamp}",
         error.code, error.message
     );
     let number: Option<u32> = error.code.strip_prefix("AADSTS").and_then(|digits| digits.parse().ok());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use leasehold_envelope::KeyVersion;
-use leasehold_provider::{Ciphertext, Fault, KeyProvider, ProviderError, Session, Throttler};
+use leasehold_provider::{Ciphertext, Edge, Fault, KeyProvider, ProviderError, Session, Throttler};
 use leasehold_provider_azure::{AzureConfig, AzureProvider, Endpoints, Identity};
 use leasehold_secret::{Arena, ArenaConfig, KeyLength, PlaintextKey};
 use serde_json::{Value, json};
@@ -179,6 +179,75 @@ async fn an_answer_with_parts_missing_is_no_answer() {
         bench.wire.answer(200, &body);
         assert_eq!(bench.assume().await.unwrap_err().fault(), &Fault::Unavailable, "{body}");
     }
+}
+
+/// A refusal of Entra's; the description is JSON as it is sent.
+fn refusal(code: u32, description: &str) -> String {
+    format!(
+        r#"{{"error":"unauthorized_client","error_description":"{description}","error_codes":[{code}],"timestamp":"2026-11-21 00:00:00Z","trace_id":"t-1","correlation_id":"c-1"}}"#
+    )
+}
+
+#[tokio::test]
+async fn p2_a_denied_assume_is_one_whatever_is_escaped_in_its_description() {
+    let bench = Bench::start().await;
+    for (code, description, detail) in [
+        (
+            7_000_112,
+            r"AADSTS7000112: Application 'a'(leasehold) is disabled.\r\nTrace ID: t-1\r\nCorrelation ID: c-1",
+            "AADSTS7000112: Application 'a'(leasehold) is disabled.",
+        ),
+        (
+            53_003,
+            r#"AADSTS53003: Blocked by a \"Conditional Access\" policy. Trace ID: t-1"#,
+            "AADSTS53003: Blocked by a \"Conditional Access\" policy.",
+        ),
+        (
+            700_016,
+            r"AADSTS700016: Application with identifier \u0027a\u0027 was not found.",
+            "AADSTS700016: Application with identifier 'a' was not found.",
+        ),
+        (65_001, "AADSTS65001: Nobody consented.", "AADSTS65001: Nobody consented."),
+    ] {
+        bench.wire.answer(400, refusal(code, description));
+        let error = bench.assume().await.unwrap_err();
+        assert_eq!(error.fault(), &Fault::Denied { edge: Edge::Trust { hop: 0 } }, "{description}");
+        assert_eq!(error.code(), Some(format!("AADSTS{code}").as_str()));
+        assert_eq!((error.detail(), error.request_id()), (detail, Some("t-1")));
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_an_absurd_time_is_no_answer() {
+    let bench = Bench::start().await;
+    for seconds in [i64::MAX, i64::MIN, 1 << 40, 48 * 3600 + 1, -1, 0] {
+        let token = json!({ "token_type": "Bearer", "expires_in": seconds, "access_token": TOKEN });
+        bench.wire.answer(200, token);
+        let error = bench.assume().await.unwrap_err();
+        assert_eq!((error.fault(), error.request_id()), (&Fault::Unavailable, Some("wire-1")), "{seconds}");
+    }
+    bench.session().await;
+}
+
+#[tokio::test]
+async fn p9_an_answer_that_is_too_long_is_no_answer() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let padded = |mut answer: Value| {
+        answer["padding"] = json!("x".repeat(256 * 1024));
+        answer
+    };
+    let token = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN });
+    bench.wire.answer(200, padded(token));
+    assert_eq!(bench.assume().await.unwrap_err().fault(), &Fault::Unavailable);
+    bench.wire.answer(200, padded(result(&this_version(), &[0; 256])));
+    assert_eq!(bench.generate(&session).await.unwrap_err().fault(), &Fault::Unavailable);
+    let denial = serde_json::from_str(&refusal(7_000_112, "AADSTS7000112: Disabled.")).unwrap();
+    bench.wire.answer(400, padded(denial));
+    assert_eq!(bench.assume().await.unwrap_err().fault(), &Fault::Unavailable);
+    bench.wire.answer(429, padded(json!({})));
+    let throttled = Fault::Throttled { by: Throttler::Cloud, retry_after: None };
+    assert_eq!(bench.assume().await.unwrap_err().fault(), &throttled, "the head was read");
 }
 
 #[tokio::test]
