@@ -27,6 +27,17 @@ pub(crate) enum Store {
     ManagedHsm,
 }
 
+impl Store {
+    /// Microsoft's application that tokens for it are for, the same in every directory.
+    /// <https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in>
+    pub(crate) fn application(self) -> &'static str {
+        match self {
+            Self::Vault => "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+            Self::ManagedHsm => "589d5083-6f11-4d30-a62a-a4b316a14abf",
+        }
+    }
+}
+
 impl Cloud {
     /// The host that gives out tokens.
     #[must_use]

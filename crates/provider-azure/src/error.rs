@@ -129,22 +129,17 @@ fn entra(call: Call, code: &str, throttled: Fault) -> Fault {
         ) => Fault::OwnIdentity,
 
         // No service principal of ours in that directory, none that is enabled, or none that may have a token for vaults;
-        // or a policy of that directory forbids it. In our own directory that is our own affair.
+        // or a policy of that directory forbids it. Or there is no such directory, or no Key Vault in it: the binding was
+        // activated when there was, so somebody deleted them. In our own directory all that is our own affair.
         (
             "AADSTS700016" | "AADSTS700011" | "AADSTS7000112" | "AADSTS7000229" | "AADSTS65001"
             | "AADSTS500014" | "AADSTS501051" | "AADSTS50105" | "AADSTS53003" | "AADSTS530035"
-            | "AADSTS50076" | "AADSTS50079",
-            Call::Assume,
-        ) => Fault::Denied { edge: Edge::Trust { hop: 0 } },
-        (
-            "AADSTS700016" | "AADSTS700011" | "AADSTS7000112" | "AADSTS7000229" | "AADSTS65001"
-            | "AADSTS500014" | "AADSTS501051" | "AADSTS50105" | "AADSTS53003" | "AADSTS530035"
-            | "AADSTS50076" | "AADSTS50079" | "AADSTS90002" | "AADSTS900023",
-            Call::WhoAmI,
-        ) => Fault::OwnIdentity,
-
-        // No such directory; or one that has never heard of Key Vault, which is another than the vault's.
-        ("AADSTS90002" | "AADSTS900023" | "AADSTS500011", _) => Fault::Misconfigured,
+            | "AADSTS50076" | "AADSTS50079" | "AADSTS90002" | "AADSTS900023" | "AADSTS500011",
+            call,
+        ) => match call {
+            Call::Assume => Fault::Denied { edge: Edge::Trust { hop: 0 } },
+            _ => Fault::OwnIdentity,
+        },
 
         // The same request too often.
         ("AADSTS50196" | "AADSTS90055", _) => throttled,
@@ -156,8 +151,9 @@ fn entra(call: Call, code: &str, throttled: Fault) -> Fault {
 fn vault(call: Call, refusal: &Refusal, throttled: Fault) -> Fault {
     let inner = refusal.inner.as_deref();
     match (refusal.code.as_deref().unwrap_or_default(), inner) {
-        // AKV10032: the token is of another directory than the one that the vault trusts. A new one would be too.
-        ("Unauthorized", _) if refusal.message.contains("AKV10032") => Fault::Misconfigured,
+        // AKV10032: the token is of another directory than the one that the vault trusts. A new one would be too. The
+        // binding was activated when the vault trusted this one, so its owner moved it since.
+        ("Unauthorized", _) if refusal.message.contains("AKV10032") => Fault::Denied { edge: Edge::Key },
         ("Unauthorized", _) => Fault::SessionExpired,
 
         ("Forbidden", Some("KeyDisabled")) => Fault::KeyUnusable(KeyState::Disabled),

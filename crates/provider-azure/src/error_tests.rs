@@ -43,17 +43,17 @@ fn of_vault(status: u16, code: &str, inner: Option<&str>, message: &str) -> Erro
 
 /// A code of Entra, and what it means in our own directory and in the tenant's.
 fn entra_rows() -> Vec<(u32, Fault, Fault)> {
-    use Fault::{Misconfigured, OwnIdentity};
+    use Fault::OwnIdentity;
     let own = [
         7000215, 7000222, 7000216, 7000218, 700027, 700024, 700021, 700023, 700025, 700030, 50027, 50013,
         70021, 700211, 700212, 700213, 700222, 700229, 700236,
     ];
-    let no = [700016, 700011, 7000112, 7000229, 65001, 500014, 501051, 50105, 53003, 530035, 50076, 50079];
+    let no = [
+        700016, 700011, 7000112, 7000229, 65001, 500014, 501051, 50105, 53003, 530035, 50076, 50079, 90002,
+        900023, 500011,
+    ];
     let mut rows: Vec<_> = own.into_iter().map(|code| (code, OwnIdentity, OwnIdentity)).collect();
     rows.extend(no.into_iter().map(|code| (code, OwnIdentity, denied())));
-    rows.push((90002, OwnIdentity, Misconfigured));
-    rows.push((900023, OwnIdentity, Misconfigured));
-    rows.push((500011, Misconfigured, Misconfigured));
     rows.push((50196, throttled(Some(7)), throttled(Some(7))));
     rows.push((90055, throttled(Some(7)), throttled(Some(7))));
     rows
@@ -92,7 +92,7 @@ fn vault_rows() -> Vec<Row> {
             SessionExpired,
         ),
         both(401, "Unauthorized", Some("TokenExpired"), "", SessionExpired),
-        both(401, "Unauthorized", None, "AKV10032: Invalid issuer. Expected one of ...", Misconfigured),
+        both(401, "Unauthorized", None, "AKV10032: Invalid issuer. Expected one of ...", key()),
         both(403, "Forbidden", Some("ForbiddenByRbac"), "Caller is not authorized", key()),
         both(403, "Forbidden", Some("ForbiddenByPolicy"), "", key()),
         both(403, "Forbidden", Some("AccessDenied"), "does not have keys get permission", key()),

@@ -111,20 +111,34 @@ fn assume(commands: &Commands<'_>, error: &ProviderError) -> Vec<Cause> {
             "KEY_VAULT_DISABLED",
             "Azure Key Vault itself is disabled as an application of the tenant's directory.",
             format!(
-                "An administrator of directory {} enables it: az ad sp update --id cfa8b339-82a2-471a-a3c9-0fc0be7a4093 --set \
-                 accountEnabled=true",
-                commands.plan.directory
+                "An administrator of directory {} enables it: az ad sp update --id {} --set accountEnabled=true",
+                commands.plan.directory,
+                commands.plan.store.application()
             ),
         )],
-        "AADSTS90002" | "AADSTS900023" | "AADSTS500011" => vec![directory],
+        "AADSTS500011" => vec![directory, no_key_vault(commands)],
+        "AADSTS90002" | "AADSTS900023" => vec![directory],
         _ => vec![unreachable(commands.cloud.authority())],
     }
+}
+
+fn no_key_vault(commands: &Commands<'_>) -> Cause {
+    cause(
+        "KEY_VAULT_MISSING",
+        "Azure Key Vault itself was deleted from the applications of the tenant's directory.",
+        format!(
+            "An administrator of directory {} puts it back: az ad sp create --id {}",
+            commands.plan.directory,
+            commands.plan.store.application()
+        ),
+    )
 }
 
 fn wrong_directory(commands: &Commands<'_>) -> Cause {
     cause(
         "DIRECTORY_DIFFERS",
-        "directory_id is not the directory that the vault belongs to, or there is no such directory.",
+        "directory_id is not the directory that the vault belongs to: it never was, the vault was moved, or the directory was \
+         deleted.",
         format!(
             "Find the vault's directory, az keyvault show --name {} --query properties.tenantId, and make a binding with it in \
              place of {}.",

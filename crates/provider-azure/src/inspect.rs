@@ -76,11 +76,7 @@ fn token(commands: &Commands<'_>, session: &VaultSession) -> Finding {
 
 /// Resources are named by their URL, or by the id of their application.
 fn is_audience(cloud: Cloud, store: Store, audience: &str) -> bool {
-    let id = match store {
-        Store::Vault => "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
-        Store::ManagedHsm => "589d5083-6f11-4d30-a62a-a4b316a14abf",
-    };
-    audience.trim_end_matches('/') == cloud.resource(store) || audience == id
+    audience.trim_end_matches('/') == cloud.resource(store) || audience == store.application()
 }
 
 /// How the key is kept.

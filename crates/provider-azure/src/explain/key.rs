@@ -54,7 +54,7 @@ pub(super) fn causes(
         (_, Fault::KeyUnusable(KeyState::NotFound)) => vec![deleted(commands), misnamed(commands)],
         ("CHALLENGE_MISSING" | "CHALLENGE_DIFFERS", _) => vec![challenge(commands, error)],
         ("HOME_DIRECTORY", _) => vec![wrong_directory(commands)],
-        ("Unauthorized", Fault::Misconfigured) => vec![wrong_directory(commands)],
+        ("Unauthorized", Fault::Denied { .. }) => vec![wrong_directory(commands)],
         (_, Fault::SessionExpired) => vec![cause(
             "TOKEN_REFUSED",
             "The vault does not accept the token that Entra ID has just given us.",

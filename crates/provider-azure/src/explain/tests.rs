@@ -62,7 +62,7 @@ fn own_rows() -> Vec<Row> {
 
 /// The tenant's directory refused.
 fn assume_rows() -> Vec<Row> {
-    use Fault::{Misconfigured, Unavailable};
+    use Fault::Unavailable;
     use Stage::Assume;
     let trust = || Fault::Denied { edge: Edge::Trust { hop: 0 } };
     let throttled = || Fault::Throttled { by: Throttler::Cloud, retry_after: None };
@@ -85,8 +85,8 @@ fn assume_rows() -> Vec<Row> {
         (Assume, trust(), Some("AADSTS53003"), &["CONDITIONAL_ACCESS"], DIRECTORY),
         (Assume, trust(), Some("AADSTS501051"), &["ASSIGNMENT_REQUIRED"], CLIENT),
         (Assume, trust(), Some("AADSTS500014"), &["KEY_VAULT_DISABLED"], "cfa8b339"),
-        (Assume, Misconfigured, Some("AADSTS90002"), &["DIRECTORY_DIFFERS"], "az keyvault show --name acme"),
-        (Assume, Misconfigured, Some("AADSTS500011"), &["DIRECTORY_DIFFERS"], DIRECTORY),
+        (Assume, trust(), Some("AADSTS90002"), &["DIRECTORY_DIFFERS"], "az keyvault show --name acme"),
+        (Assume, trust(), Some("AADSTS500011"), &["DIRECTORY_DIFFERS", "KEY_VAULT_MISSING"], DIRECTORY),
         (Assume, throttled(), Some("AADSTS50196"), &["THROTTLED"], "minute"),
         (Assume, Unavailable, None, &["UNREACHABLE"], "https://login.microsoftonline.com"),
     ]
@@ -138,7 +138,7 @@ fn vault_rows() -> Vec<Row> {
         (Deputy, Misconfigured, Some("CHALLENGE_MISSING"), &["CHALLENGE_MISSING"], tag),
         (Deputy, Misconfigured, Some("CHALLENGE_DIFFERS"), &["CHALLENGE_DIFFERS"], tag),
         (Deputy, Misconfigured, Some("HOME_DIRECTORY"), &["DIRECTORY_DIFFERS"], DIRECTORY),
-        (Describe, Misconfigured, Some("Unauthorized"), &["DIRECTORY_DIFFERS"], "properties.tenantId"),
+        (Describe, key(), Some("Unauthorized"), &["DIRECTORY_DIFFERS"], "properties.tenantId"),
         (Describe, Misconfigured, None, &["KEY_UNFIT"], "--kty RSA --size 3072 --ops wrapKey unwrapKey"),
         (Describe, SessionExpired, Some("Unauthorized"), &["TOKEN_REFUSED"], KEY),
         (Describe, throttled(), Some("Throttled"), &["THROTTLED"], "hierarchy `kek`"),

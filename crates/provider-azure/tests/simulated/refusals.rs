@@ -82,16 +82,16 @@ async fn the_tenants_directory_says_no_in_several_words() {
 }
 
 #[tokio::test]
-async fn a_directory_that_does_not_exist_is_a_mistake() {
+async fn p2_a_directory_that_is_gone_is_a_denial_at_the_trust_edge() {
     let bench = Bench::start().await;
     let nowhere = "20000000-0000-4000-8000-00000000ffff";
     let binding = binding_in("acme", &bench.tenant.key.to_string(), nowhere);
     let error = bench.provider.assume(&binding).await.unwrap_err();
-    assert_eq!(told(&error), (&Fault::Misconfigured, Some("AADSTS90002")));
+    assert_eq!(told(&error), (&Fault::Denied { edge: Edge::Trust { hop: 0 } }, Some("AADSTS90002")));
 }
 
 #[tokio::test]
-async fn a_vault_of_another_directory_is_a_mistake() {
+async fn p2_a_vault_of_another_directory_is_a_denial_at_the_key_edge() {
     let bench = Bench::start().await;
     let other = Tenant::onboard(&bench.world, &bench.provider, "other", 2).await;
     let crossed = binding(
@@ -101,7 +101,7 @@ async fn a_vault_of_another_directory_is_a_mistake() {
     );
     let session = bench.provider.assume(&crossed).await.unwrap().value;
     let error = bench.provider.describe(&session).await.unwrap_err();
-    assert_eq!(told(&error), (&Fault::Misconfigured, Some("Unauthorized")));
+    assert_eq!(told(&error), (&Fault::Denied { edge: Edge::Key }, Some("Unauthorized")));
 }
 
 #[tokio::test]
