@@ -154,7 +154,7 @@ impl FromStr for KeyUrl {
         }
         let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         if let Some((name, version)) = name.split_once('/') {
-            let versioned = !name.is_empty() && is_version(version);
+            let versioned = !name.is_empty() && is_version(&version.to_ascii_lowercase());
             return Err(if versioned { IdError::Versioned } else { IdError::KeyUrl });
         }
         if !(1..=MAX_NAME).contains(&name.len()) || !name.bytes().all(is_name) {
@@ -170,9 +170,10 @@ impl fmt::Display for KeyUrl {
     }
 }
 
-/// Whether `text` could be a version of a key: 32 hexadecimal digits, as both services make them.
+/// Whether `text` could be a version of a key: 32 hexadecimal digits in lower case, as both services write them. They take
+/// them in upper case too, but here a version has one name, because leases go by it.
 pub(crate) fn is_version(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

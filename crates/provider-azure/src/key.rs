@@ -139,10 +139,9 @@ impl SessionKey<'_> {
     }
 
     /// Whether the vault used the key and version that we addressed. Anything else is an answer to some other question.
-    /// Names of keys are the same in upper and lower case.
     fn same_key(&self, answer: &KeyOperationResult, version: &str) -> Result<(), ProviderError> {
-        let expected = format!("{}/{version}", self.key);
-        if answer.kid.as_deref().is_some_and(|kid| kid.eq_ignore_ascii_case(&expected)) {
+        let used = answer.kid.as_deref().and_then(|kid| version_of(kid, self.key));
+        if used == Some(version) {
             return Ok(());
         }
         let error =
@@ -183,7 +182,15 @@ fn parameters(
 /// The version as it stands in a URL. Never empty, which would leave the choice to the vault.
 fn addressed(version: &KeyVersion) -> Result<&str, ProviderError> {
     let version = version.as_str();
-    if is_version(version) { Ok(version) } else { Err(rejected("a key's version has 32 hexadecimal digits")) }
+    is_version(version)
+        .then_some(version)
+        .ok_or_else(|| rejected("a key's version has 32 hexadecimal digits in lower case"))
+}
+
+/// The version that `kid` names, if it is one of `key`. Names of keys are the same in upper and lower case.
+fn version_of<'a>(kid: &'a str, key: &KeyUrl) -> Option<&'a str> {
+    let (name, version) = kid.rsplit_once('/')?;
+    (name.eq_ignore_ascii_case(key.as_str()) && is_version(version)).then_some(version)
 }
 
 /// The version that wraps now, if the key may be used for that.
@@ -211,9 +218,8 @@ fn fit_for_use(key: &Key, addressed: &KeyUrl, now: OffsetDateTime) -> Result<Key
         )));
     }
     usable_now(key.attributes.as_ref().ok_or_else(incomplete)?, now)?;
-    let version = material.kid.as_deref().and_then(|kid| kid.rsplit_once('/')).ok_or_else(incomplete)?;
-    let same = version.0.eq_ignore_ascii_case(addressed.as_str()) && is_version(version.1);
-    version.1.parse().ok().filter(|_| same).ok_or_else(incomplete)
+    let version = material.kid.as_deref().and_then(|kid| version_of(kid, addressed));
+    version.and_then(|version| version.parse().ok()).ok_or_else(incomplete)
 }
 
 fn usable_now(attributes: &KeyAttributes, now: OffsetDateTime) -> Result<(), ProviderError> {

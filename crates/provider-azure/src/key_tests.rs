@@ -42,9 +42,14 @@ fn the_newest_version_is_the_one_that_wraps() {
     assert_eq!(fit(&with("/tags", json!({}))).unwrap().as_str(), VERSION);
     let in_capitals = with("/key/kid", json!(format!("https://v.vault.azure.net/keys/MAIN/{VERSION}")));
     assert!(fit(&in_capitals).is_ok(), "names are the same in upper and lower case");
-    for kid in
-        [json!(KEY), json!(format!("{KEY}/")), json!(format!("{KEY}2/{VERSION}")), json!("x/y"), Value::Null]
-    {
+    for kid in [
+        json!(KEY),
+        json!(format!("{KEY}/")),
+        json!(format!("{KEY}2/{VERSION}")),
+        json!(format!("{KEY}/{}", VERSION.to_uppercase())),
+        json!("x/y"),
+        Value::Null,
+    ] {
         assert_eq!(fit(&with("/key/kid", kid.clone())), Err(Fault::Unavailable), "{kid}");
     }
 }
@@ -124,10 +129,15 @@ fn a_description_warns_of_what_would_surprise_later() {
 }
 
 #[test]
-fn a_version_is_always_addressed() {
-    for bad in
-        ["", "1", "0123456789abcdef0123456789abcdeg", "0123456789abcdef0123456789abcdef0", "../../secrets/x"]
-    {
+fn a_version_is_always_addressed_and_has_one_name() {
+    for bad in [
+        "",
+        "1",
+        "0123456789abcdef0123456789abcdeg",
+        "0123456789abcdef0123456789abcdef0",
+        "0123456789abcdef0123456789ABCDEF",
+        "../../secrets/x",
+    ] {
         assert_eq!(addressed(&bad.parse().unwrap()).unwrap_err().fault(), &Fault::Rejected, "{bad}");
     }
     assert_eq!(addressed(&VERSION.parse().unwrap()).unwrap(), VERSION);
