@@ -1,7 +1,7 @@
 //! Becoming our application's service principal in the tenant's directory.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -24,11 +24,23 @@ use crate::transport::Introduced;
 pub(crate) struct VaultSession {
     pub(crate) key: KeyUrl,
     pub(crate) store: Store,
-    /// What the key's tag must say; `None` for the platform's own keys.
-    pub(crate) challenge: Option<String>,
     /// A client of its own, because the SDK's clients keep the token that they were first given.
     pub(crate) client: KeyClient,
     pub(crate) held: Arc<Held>,
+    /// Why nothing is told about the key with this session.
+    withheld: Mutex<Option<ProviderError>>,
+}
+
+impl VaultSession {
+    /// Withholds the key from whoever holds this session, or gives it back.
+    pub(crate) fn withhold(&self, why: Option<ProviderError>) {
+        *self.withheld.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Whether the key may be used and told about.
+    pub(crate) fn check(&self) -> Result<(), ProviderError> {
+        self.withheld.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+    }
 }
 
 /// A token, for as long as a session lives; wiped when the last clone of the session is dropped.
@@ -52,9 +64,9 @@ pub(crate) async fn assume(
     let session = VaultSession {
         key: plan.key.clone(),
         store: plan.store,
-        challenge: plan.challenge.clone(),
         client: client(clients, cloud, &plan.key, plan.store, &held)?,
         held,
+        withheld: Mutex::default(),
     };
     Ok(Answer { value: Session::new(SystemTime::from(expires_on), session), request_id })
 }

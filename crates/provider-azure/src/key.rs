@@ -20,7 +20,7 @@ use leasehold_secret::{Arena, KeyLength, PlaintextKey, SecretError};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::cloud::Store;
-use crate::commands::{self, CHALLENGE_TAG};
+use crate::commands::CHALLENGE_TAG;
 use crate::error::{Call, failure};
 use crate::ids::{KeyUrl, is_version};
 use crate::payload;
@@ -38,8 +38,6 @@ pub(crate) struct SessionKey<'a> {
     pub(crate) client: &'a KeyClient,
     pub(crate) key: &'a KeyUrl,
     pub(crate) store: Store,
-    /// What the key's tag must say; `None` for the platform's own keys.
-    pub(crate) challenge: Option<&'a str>,
     pub(crate) arena: &'a Arena,
 }
 
@@ -103,10 +101,9 @@ impl SessionKey<'_> {
     pub(crate) async fn describe(&self) -> Result<Answer<KeyDescription>, ProviderError> {
         let (key, request_id) = self.look().await?;
         let now = OffsetDateTime::now_utc();
+    /// The challenge is not asked for: the binding was activated with it, and tags belong to single versions, so that a new
+    /// one may be without.
         let current_version = fit_for_use(&key, self.key, now)?;
-        if let Some(challenge) = self.challenge {
-            carries(&key, self.key, challenge)?;
-        }
         let warnings = warnings(&key, self.store, now);
         // The rotation policy takes a permission of its own, which a least-privileged principal does not have.
         Ok(Answer { value: KeyDescription { current_version, rotates: None, warnings }, request_id })
@@ -115,7 +112,7 @@ impl SessionKey<'_> {
     /// That the key carries `challenge`, whatever else is wrong with it.
     pub(crate) async fn check_challenge(&self, challenge: &str) -> Result<(), ProviderError> {
         let (key, _) = self.look().await?;
-        carries(&key, self.key, challenge)
+        carries(&key, challenge)
     }
 
     /// What the vault says about the newest version, which is the one that it means by the key.
@@ -240,15 +237,13 @@ fn usable_now(attributes: &KeyAttributes, now: OffsetDateTime) -> Result<(), Pro
 }
 
 /// That the key's owner tagged it with what we issued for this binding and no other.
-fn carries(key: &Key, addressed: &KeyUrl, challenge: &str) -> Result<(), ProviderError> {
-    let found = key.tags.as_ref().and_then(|tags| tags.get(CHALLENGE_TAG));
-    if found.is_some_and(|tag| tag == challenge) {
-        return Ok(());
-    }
-    let what =
-        if found.is_some() { "carries another binding's challenge" } else { "does not carry our challenge" };
-    Err(misconfigured(format!("the key {what}: {}", commands::tag(addressed, challenge)))
-        .with_code(Some(if found.is_some() { "CHALLENGE_DIFFERS" } else { "CHALLENGE_MISSING" })))
+fn carries(key: &Key, challenge: &str) -> Result<(), ProviderError> {
+    let (what, code) = match key.tags.as_ref().and_then(|tags| tags.get(CHALLENGE_TAG)) {
+        Some(tag) if tag == challenge => return Ok(()),
+        Some(_) => ("the key carries another binding's challenge", "CHALLENGE_DIFFERS"),
+        None => ("the key does not carry our challenge", "CHALLENGE_MISSING"),
+    };
+    Err(misconfigured(format!("{what}: its tag {CHALLENGE_TAG} must be {challenge}")).with_code(Some(code)))
 }
 
 fn warnings(key: &Key, store: Store, now: OffsetDateTime) -> Vec<Warning> {

@@ -11,7 +11,8 @@
 //! - Every use of a key addresses the *binding's* key and one version, and the answer must name the same.
 //! - RSA has no additional authenticated data, so the purpose, the envelope's header and the caller's whole encryption
 //!   context are inside what is wrapped, and compared in constant time when it is unwrapped.
-//! - A tenant's vault is used only if its key carries the challenge that we issued for that binding.
+//! - A binding is activated only if its key carries the challenge that we issued for it, and until then nobody learns
+//!   anything else about the key.
 //!
 //! Reading order: [`AzureConfig`], [`AzureProvider`]; then `settings` (what a binding says), `base` and `assertion` (who we
 //! are), `assume`, `payload` and `key`, `error` (the

@@ -114,13 +114,23 @@ impl AzureProvider {
 
     fn key<'a>(&'a self, session: &'a Session) -> Result<SessionKey<'a>, ProviderError> {
         let session = held(session)?;
-        Ok(SessionKey {
-            client: &session.client,
-            key: &session.key,
-            store: session.store,
-            challenge: session.challenge.as_deref(),
-            arena: &self.arena,
-        })
+        session.check()?;
+        let VaultSession { client, key, store, .. } = session;
+        Ok(SessionKey { client, key, store: *store, arena: &self.arena })
+    }
+
+    /// Looks for the challenge on the key that `plan` names, with what `session` holds.
+    async fn challenged(&self, plan: &Plan, session: &VaultSession) -> Result<(), ProviderError> {
+        let Some(challenge) = plan.challenge.as_deref() else { return Ok(()) };
+        if plan.directory == self.home {
+            return Err(misconfigured(
+                "directory_id is the directory that Leasehold runs in: use a vault in the tenant's own directory",
+            )
+            .with_code(Some("HOME_DIRECTORY")));
+        }
+        let client = assume::client(&self.clients, self.cloud, &plan.key, plan.store, &session.held)?;
+        let key = SessionKey { client: &client, key: &plan.key, store: plan.store, arena: &self.arena };
+        key.check_challenge(challenge).await
     }
 }
 
@@ -149,24 +159,13 @@ impl KeyProvider for AzureProvider {
     }
 
     async fn check_deputy(&self, binding: &Binding, session: &Session) -> Result<(), ProviderError> {
-        let plan = self.plan(binding)?;
-        let Some(challenge) = plan.challenge.as_deref() else { return Ok(()) };
-        if plan.directory == self.home {
-            return Err(misconfigured(
-                "directory_id is the directory that Leasehold runs in: use a vault in the tenant's own directory",
-            )
-            .with_code(Some("HOME_DIRECTORY")));
+        let (plan, session) = (self.plan(binding)?, held(session)?);
+        let checked = self.challenged(&plan, session).await;
+        // Whoever did not show yet that the key is theirs learns nothing else about it: neither its state nor its versions.
+        if binding.canary.is_none() {
+            session.withhold(checked.as_ref().err().cloned());
         }
-        let held = &held(session)?.held;
-        let client = assume::client(&self.clients, self.cloud, &plan.key, plan.store, held)?;
-        let key = SessionKey {
-            client: &client,
-            key: &plan.key,
-            store: plan.store,
-            challenge: Some(challenge),
-            arena: &self.arena,
-        };
-        key.check_challenge(challenge).await
+        checked
     }
 
     async fn generate(
