@@ -47,6 +47,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/role-definitions", post(put_role_definition))
         .route("/vaults/{vault}", put(put_vault).delete(delete_vault))
         .route("/vaults/{vault}/firewall", put(set_firewall))
+        .route("/vaults/{vault}/access-policies/{principal}", put(set_access_policy))
         .route("/vaults/{vault}/limit", put(set_vault_limit))
         .route("/keys", post(create_key).delete(delete_key))
         .route("/keys/rotate", post(rotate_key))
@@ -227,6 +228,15 @@ async fn delete_vault(State(control): State<Control>, Path(vault): Path<String>)
 async fn set_firewall(State(control): State<Control>, Path(vault): Path<String>, bytes: Bytes) -> Reply {
     let firewall: Firewall = body(&bytes)?;
     done(control.azure().set_firewall(&name(&vault)?, firewall))
+}
+
+async fn set_access_policy(
+    State(control): State<Control>,
+    Path((vault, principal)): Path<(String, String)>,
+    bytes: Bytes,
+) -> Reply {
+    let permissions: Vec<String> = body(&bytes)?;
+    done(control.azure().set_access_policy(&name(&vault)?, &name(&principal)?, &permissions))
 }
 
 async fn set_vault_limit(State(control): State<Control>, Path(vault): Path<String>, bytes: Bytes) -> Reply {

@@ -1,7 +1,7 @@
 //! Azure Key Vault: the data plane of keys.
 //!
-//! A request runs [`auth`] (401 and its challenge) → the firewall → the vault's limit → role assignments → the key and
-//! its state → the operation.
+//! A request runs [`auth`] (401 and its challenge) → the firewall → the vault's limit → role assignments, or access
+//! policies → the key and its state → the operation.
 
 mod auth;
 mod crypto;
@@ -73,6 +73,24 @@ impl Operation {
             Self::GetDeletedKeys => ("GetDeletedKeys", "read"),
             Self::RecoverDeletedKey => ("RecoverDeletedKey", "recover/action"),
             Self::PurgeDeletedKey => ("PurgeDeletedKey", "purge/action"),
+        }
+    }
+
+    /// The permission that an access policy has to give.
+    fn permission(self) -> &'static str {
+        match self {
+            Self::GetKey | Self::GetDeletedKey => "get",
+            Self::GetKeys | Self::GetKeyVersions | Self::GetDeletedKeys => "list",
+            Self::WrapKey => "wrapKey",
+            Self::UnwrapKey => "unwrapKey",
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+            Self::CreateKey => "create",
+            Self::UpdateKey => "update",
+            Self::RotateKey => "rotate",
+            Self::DeleteKey => "delete",
+            Self::RecoverDeletedKey => "recover",
+            Self::PurgeDeletedKey => "purge",
         }
     }
 
@@ -219,7 +237,7 @@ pub(crate) fn execute(call: &VaultCall, shared: &Shared, facts: &mut CallFacts) 
     })?;
     check_firewall(call, &caller, &shared.azure.read(), now)?;
     check_limit(call, shared, now)?;
-    check_roles(call, operation, &caller, &shared.azure.read(), now)?;
+    check_permission(call, operation, &caller, &shared.azure.read(), now)?;
     match operation {
         Operation::GetKey => describe::get_key(call, &shared.azure.read(), now),
         Operation::GetKeys => describe::get_keys(call, &shared.azure.read(), now),
@@ -277,7 +295,7 @@ fn check_limit(call: &VaultCall, shared: &Shared, now: Timestamp) -> Result<(), 
     if admitted { Ok(()) } else { Err(Dialect::KeyVault.throttled()) }
 }
 
-fn check_roles(
+fn check_permission(
     call: &VaultCall,
     operation: Operation,
     caller: &Caller,
@@ -285,6 +303,12 @@ fn check_roles(
     now: Timestamp,
 ) -> Result<(), AzureError> {
     let vault = call.vault(state)?;
+    let permission = operation.permission();
+    match vault.policy_permits(&caller.object_id, permission, now) {
+        Some(true) => return Ok(()),
+        Some(false) => return Err(not_in_policy(vault, caller, permission)),
+        None => {}
+    }
     let action = key_action(operation.names().1);
     let resource = call.resource(vault);
     if state.access.allows(&caller.object_id, &action, &resource, now) {
@@ -301,4 +325,16 @@ fn check_roles(
         vault.location
     );
     Err(AzureError::forbidden("ForbiddenByRbac", message).denied().because("no role assignment allows it"))
+}
+
+fn not_in_policy(vault: &Vault, caller: &Caller, permission: &str) -> AzureError {
+    let message = format!(
+        "The user, group or application '{}' does not have keys {} permission on key vault '{};location={}'. For help \
+         resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287",
+        caller.described(),
+        permission.to_ascii_lowercase(),
+        vault.name,
+        vault.location
+    );
+    AzureError::forbidden("ForbiddenByPolicy", message).denied().because("no access policy allows it")
 }

@@ -11,7 +11,7 @@ use super::layered::{EditTime, Layered};
 use super::material::Material;
 use crate::azure::clouds::Cloud;
 use crate::azure::edits::EditId;
-use crate::azure::ids::{DirectoryId, KeyUrl, SubscriptionId, VaultName};
+use crate::azure::ids::{DirectoryId, KeyUrl, ObjectId, SubscriptionId, VaultName};
 use crate::clock::Timestamp;
 
 /// A vault.
@@ -29,6 +29,8 @@ pub(crate) struct Vault {
     /// 7 to 90.
     pub(crate) retention_days: u32,
     pub(crate) firewall: Layered<Firewall>,
+    /// Who may do what with its keys, if it goes by access policies; one that goes by roles has none.
+    pub(crate) access_policies: Option<BTreeMap<ObjectId, Layered<Vec<String>>>>,
     /// Requests that it takes in ten seconds.
     pub(crate) limit: Option<u32>,
     pub(crate) window: Window,
@@ -64,6 +66,17 @@ impl Vault {
         }
         self.window.requests = self.window.requests.saturating_add(1);
         self.limit.is_none_or(|limit| self.window.requests <= limit)
+    }
+
+    /// Whether its access policies give a principal this permission, in any case; nothing if it goes by roles.
+    pub(crate) fn policy_permits(
+        &self,
+        principal: &ObjectId,
+        permission: &str,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let given = self.access_policies.as_ref()?.get(principal).map(|policy| policy.at(now).iter());
+        Some(given.is_some_and(|mut given| given.any(|known| known.eq_ignore_ascii_case(permission))))
     }
 
     /// What becomes of keys that are deleted from it.

@@ -1,10 +1,11 @@
-//! Roles and their assignments.
+//! Who may do what: roles and their assignments, and access policies.
 
 use serde_json::Value;
 
 use super::AzureControl;
-use crate::azure::ids::DirectoryId;
+use crate::azure::ids::{DirectoryId, ObjectId, VaultName};
 use crate::azure::rbac::{CustomRole, WrittenAssignment};
+use crate::azure::world::layered::Layered;
 use crate::azure::world::{EditKind, State};
 use crate::error::SimError;
 
@@ -60,6 +61,28 @@ impl AzureControl {
         let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         self.shared.azure.write().access.custom.insert(id.clone(), role);
         Ok(id)
+    }
+
+    /// Gives a principal these permissions on all keys of a vault that goes by access policies: `get`, `wrapKey` and so on,
+    /// in any case. Without any, its policy is deleted.
+    ///
+    /// # Errors
+    /// When the vault does not exist or goes by roles.
+    pub fn set_access_policy(
+        &self,
+        vault: &VaultName,
+        principal: &ObjectId,
+        permissions: &[String],
+    ) -> Result<(), SimError> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.azure.write();
+        let time = state.edit_time(EditKind::KeyState, now);
+        let policies = state.vault_mut(vault)?.access_policies.as_mut();
+        let policies =
+            policies.ok_or_else(|| SimError::invalid("access policy", "the vault goes by roles"))?;
+        let policy = policies.entry(principal.clone()).or_insert_with(|| Layered::new(Vec::new()));
+        policy.set(permissions.to_vec(), time);
+        Ok(())
     }
 }
 

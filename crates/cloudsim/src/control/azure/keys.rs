@@ -23,6 +23,9 @@ impl AzureControl {
         if !(7..=90).contains(&spec.retention_days) {
             return Err(SimError::invalid("retention", "it is 7 to 90 days"));
         }
+        if spec.managed_hsm && spec.access_policies {
+            return Err(SimError::invalid("vault", "a Managed HSM has no access policies"));
+        }
         let mut state = self.shared.azure.write();
         if state.vaults.contains_key(name) {
             return Err(SimError::Exists { what: "vault", name: name.to_string() });
@@ -41,6 +44,7 @@ impl AzureControl {
             purge_protection: spec.purge_protection,
             retention_days: spec.retention_days,
             firewall: Layered::new(Firewall::new(FirewallAction::Allow)),
+            access_policies: spec.access_policies.then(BTreeMap::new),
             limit: None,
             window: Default::default(),
             keys: BTreeMap::new(),

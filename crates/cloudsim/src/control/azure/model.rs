@@ -115,6 +115,9 @@ pub struct VaultSpec {
     /// Whether its name is under `managedhsm.azure.net`. Its roles are assigned as a vault's.
     #[serde(default)]
     pub managed_hsm: bool,
+    /// Whether it goes by access policies, which are set apart, in place of roles. Default: no.
+    #[serde(default)]
+    pub access_policies: bool,
 }
 
 fn usual_group() -> String {
@@ -139,6 +142,7 @@ impl VaultSpec {
             purge_protection: true,
             retention_days: usual_retention(),
             managed_hsm: false,
+            access_policies: false,
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use leasehold_cloudsim::azure::edits::Edit;
+use leasehold_cloudsim::azure::ids::VaultName;
 use leasehold_cloudsim::azure::rbac::CRYPTO_SERVICE_ENCRYPTION_USER;
 use leasehold_cloudsim::azure::{Firewall, FirewallAction};
+use leasehold_cloudsim::control::azure::model::VaultSpec;
 use serde_json::json;
 
 use super::client::{ADMINISTRATOR, World, assignment, send};
@@ -232,4 +234,37 @@ async fn a_vault_above_its_limit_says_when_to_come_back() {
     assert_eq!(world.get_key(&other, 1).await.status, 200, "limits are a vault's own");
     world.azure().set_vault_limit(&world.tenant(0).vault, Some(100)).unwrap();
     assert_eq!(world.get_key(&token, 0).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_vault_with_access_policies_goes_by_them_and_not_by_roles() {
+    let world = World::start().await;
+    let tenant = world.tenant(0).clone();
+    let vault: VaultName = "policies".parse().unwrap();
+    let spec = VaultSpec { access_policies: true, ..VaultSpec::in_directory(tenant.directory.clone()) };
+    world.azure().put_vault(&vault, spec).unwrap();
+    let spec = json!({ "vault": vault, "name": "main" });
+    let key = world.azure().create_key(serde_json::from_value(spec).unwrap()).unwrap();
+    let directories = world.azure().world().directories;
+    let directory = directories.iter().find(|known| known.id == tenant.directory).unwrap();
+    let principal = directory.principals[&tenant.app].object_id.clone();
+    let scope = world.azure().key_scope(&key).unwrap();
+    let role = assignment(CRYPTO_SERVICE_ENCRYPTION_USER, principal.as_str(), &scope);
+    world.azure().put_role_assignment(&role).unwrap();
+    let token = world.token(0).await;
+    let get = || send(world.http.get(format!("{key}?api-version=7.6")).bearer_auth(&token));
+    let refused = get().await;
+    assert_eq!((refused.status, refused.code()), (403, ("Forbidden", "ForbiddenByPolicy")));
+    assert!(refused.message().contains("does not have keys get permission on key vault 'policies;"));
+    let give = |permissions: &[&str]| {
+        let permissions: Vec<_> = permissions.iter().map(|name| (*name).to_owned()).collect();
+        world.azure().set_access_policy(&vault, &principal, &permissions).unwrap();
+    };
+    give(&["wrapKey", "unwrapKey"]);
+    assert_eq!(get().await.status, 403);
+    give(&["Get"]);
+    assert_eq!(get().await.status, 200);
+    give(&[]);
+    assert_eq!(get().await.status, 403);
+    assert!(world.azure().set_access_policy(&tenant.vault, &principal, &[]).is_err(), "it goes by roles");
 }
