@@ -28,6 +28,10 @@ pub struct AzureConfig {
     /// PEM files with certificate authorities to trust besides the system's.
     #[serde(default)]
     pub extra_root_cas: Vec<PathBuf>,
+    /// One of the reply addresses (redirect URIs) that are registered with our application, for example a page that says
+    /// thank you. With it, kits offer tenants a link by which they let us in; without, a command alone. Default: none.
+    #[serde(default)]
+    pub consent_reply_url: Option<String>,
 }
 
 impl AzureConfig {
@@ -42,6 +46,7 @@ impl AzureConfig {
             endpoints: Endpoints::default(),
             danger_allow_endpoint_overrides: false,
             extra_root_cas: Vec::new(),
+            consent_reply_url: None,
         }
     }
 }
@@ -122,6 +127,9 @@ pub enum AzureConfigError {
         /// Which.
         service: &'static str,
     },
+    /// A reply address that Entra ID would not register.
+    #[error("consent_reply_url is not the https URL of a page, or one on localhost")]
+    BadReplyUrl,
     /// A file of certificate authorities that could not be read.
     #[error("cannot read the certificate authorities in {path}")]
     UnreadableRoots {

@@ -54,6 +54,19 @@ impl Targets {
     }
 }
 
+/// The reply address of a configuration. <https://learn.microsoft.com/entra/identity-platform/reply-url>
+pub(crate) fn reply_url(text: Option<&str>) -> Result<Option<Url>, AzureConfigError> {
+    let Some(text) = text else { return Ok(None) };
+    let url: Url = text.parse().map_err(|_| AzureConfigError::BadReplyUrl)?;
+    let local = url.scheme() == "http" && url.host_str() == Some("localhost");
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if plain && (local || url.scheme() == "https") {
+        Ok(Some(url))
+    } else {
+        Err(AzureConfigError::BadReplyUrl)
+    }
+}
+
 fn check(service: &'static str, text: &str, danger: bool) -> Result<Url, AzureConfigError> {
     let bad = || AzureConfigError::BadEndpoint { service };
     let url: Url = text.parse().map_err(|_| bad())?;
@@ -130,6 +143,19 @@ mod tests {
         ] {
             let error = targets(|e| e.entra = Some(bad.to_owned()), true).unwrap_err();
             assert!(matches!(error, AzureConfigError::BadEndpoint { .. }), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_reply_address_is_one_that_can_be_registered() {
+        for good in ["https://leasehold.example/thanks?from=azure", "http://localhost:8080/"] {
+            assert_eq!(reply_url(Some(good)).unwrap().unwrap().as_str(), good);
+        }
+        assert_eq!(reply_url(None).unwrap(), None);
+        for bad in
+            ["", "thanks", "http://leasehold.example/", "https://u:p@x/", "https://x/#f", "javascript:x"]
+        {
+            assert!(matches!(reply_url(Some(bad)), Err(AzureConfigError::BadReplyUrl)), "{bad}");
         }
     }
 }

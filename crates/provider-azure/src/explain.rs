@@ -72,13 +72,13 @@ fn unreachable(host: &str) -> Cause {
 
 fn assume(commands: &Commands<'_>, error: &ProviderError) -> Vec<Cause> {
     let principal = commands.principal();
+    let consent_url = commands.consent_url().map(|url| format!(", or opens {url}")).unwrap_or_default();
     let no_consent = cause(
         "NO_CONSENT",
         "Our application has no service principal in the tenant's directory: nobody let it in, or it was deleted.",
         format!(
-            "An administrator of the directory runs {}, or opens {}. It makes the {principal}; its role must then be given anew.",
+            "An administrator of the directory runs {}{consent_url}. It makes the {principal}; its role must then be given anew.",
             commands.create_principal(),
-            commands.consent_url()
         ),
     );
     let directory = wrong_directory(commands);

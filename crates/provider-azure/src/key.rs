@@ -30,6 +30,9 @@ use crate::transport::Head;
 /// Lengths of what RSA makes, in bytes: of keys with 2,048, 3,072 and 4,096 bits, the sizes that the services have.
 const CIPHERTEXTS: [usize; 3] = [256, 384, 512];
 
+/// The code, ours, of a key whose operations do not include wrapping and unwrapping.
+pub(crate) const OPERATIONS_MISSING: &str = "OPERATIONS_MISSING";
+
 /// How long before a key expires it is worth a warning. 30 days: as early as Key Vault's own notice.
 pub(crate) const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -98,11 +101,11 @@ impl SessionKey<'_> {
         Ok(Answer { value: PlaintextKey::take(self.arena, key).map_err(shortage)?, request_id })
     }
 
+    /// The challenge is not asked for: the binding was activated with it, and tags belong to single versions, so that a new
+    /// one may be without.
     pub(crate) async fn describe(&self) -> Result<Answer<KeyDescription>, ProviderError> {
         let (key, request_id) = self.look().await?;
         let now = OffsetDateTime::now_utc();
-    /// The challenge is not asked for: the binding was activated with it, and tags belong to single versions, so that a new
-    /// one may be without.
         let current_version = fit_for_use(&key, self.key, now)?;
         let warnings = warnings(&key, self.store, now);
         // The rotation policy takes a permission of its own, which a least-privileged principal does not have.
@@ -209,10 +212,8 @@ fn fit_for_use(key: &Key, addressed: &KeyUrl, now: OffsetDateTime) -> Result<Key
     }
     let allowed = material.key_ops.as_deref().unwrap_or_default();
     if !["wrapKey", "unwrapKey"].iter().all(|needed| allowed.iter().any(|op| op == needed)) {
-        let (vault, name) = (addressed.vault_url(), addressed.name());
-        return Err(misconfigured(format!(
-            "the key may not wrap and unwrap: az keyvault key set-attributes --id {vault}/keys/{name} --ops wrapKey unwrapKey"
-        )));
+        return Err(misconfigured("the key's list of operations leaves out wrapKey or unwrapKey: add them")
+            .with_code(Some(OPERATIONS_MISSING)));
     }
     usable_now(key.attributes.as_ref().ok_or_else(incomplete)?, now)?;
     let version = material.kid.as_deref().and_then(|kid| version_of(kid, addressed));

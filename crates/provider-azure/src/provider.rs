@@ -11,6 +11,7 @@ use leasehold_provider::{
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
+use url::Url;
 
 use crate::assume::{self, VaultSession};
 use crate::base::Application;
@@ -18,7 +19,7 @@ use crate::clients::Clients;
 use crate::cloud::Cloud;
 use crate::commands::Commands;
 use crate::config::{AzureConfig, AzureConfigError};
-use crate::endpoint::Targets;
+use crate::endpoint::{self, Targets};
 use crate::explain;
 use crate::ids::DirectoryId;
 use crate::inspect;
@@ -39,6 +40,7 @@ pub struct AzureProvider {
     home: DirectoryId,
     clients: Clients,
     application: Application,
+    reply_url: Option<Url>,
     keys: Keys,
     arena: Arena,
 }
@@ -85,11 +87,12 @@ impl AzureProvider {
         arena: Arena,
     ) -> Result<Self, AzureConfigError> {
         let targets = Targets::of(&config)?;
+        let reply_url = endpoint::reply_url(config.consent_reply_url.as_deref())?;
         let AzureConfig { client_id, directory_id: home, identity, cloud, extra_root_cas, .. } = config;
         let clients = Clients::build(cloud, targets, &extra_root_cas).await?;
         let application = Application::build(client_id, identity, cloud, clients.clone()).await?;
         let kind = kind.parse().expect("the name is one lower-case word");
-        Ok(Self { kind, cloud, home, clients, application, keys, arena })
+        Ok(Self { kind, cloud, home, clients, application, reply_url, keys, arena })
     }
 
     fn plan(&self, binding: &Binding) -> Result<Plan, ProviderError> {
@@ -100,7 +103,8 @@ impl AzureProvider {
     }
 
     fn commands<'a>(&'a self, plan: &'a Plan) -> Commands<'a> {
-        Commands { plan, client: &self.application.client_id, cloud: self.cloud }
+        let (client, reply_url) = (&self.application.client_id, self.reply_url.as_ref());
+        Commands { plan, client, cloud: self.cloud, reply_url }
     }
 
     /// The object id of our service principal in the tenant's directory, if it can be read off a token.

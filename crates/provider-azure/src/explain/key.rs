@@ -4,7 +4,8 @@ use leasehold_provider::{Cause, Fault, KeyState, ProviderError, Stage};
 
 use super::{cause, wrong_directory};
 use crate::cloud::Store;
-use crate::commands::{Commands, tag};
+use crate::commands::{Commands, show_tags, tag};
+use crate::key::OPERATIONS_MISSING;
 
 /// Why the vault refused, or what is wrong with the key.
 pub(super) fn causes(
@@ -33,7 +34,7 @@ pub(super) fn causes(
                  Deny, and add our egress addresses; or agree with the operator on a private endpoint. For {key}."
             ),
         )],
-        ("KeyOperationForbidden", _) => vec![operations(commands)],
+        ("KeyOperationForbidden" | OPERATIONS_MISSING, _) => vec![operations(commands)],
         ("KeyNotYetValid", _) => {
             vec![validity(commands, "NOT_YET_VALID", "may not be used yet", "--not-before")]
         }
@@ -48,7 +49,11 @@ pub(super) fn causes(
         (_, Fault::KeyUnusable(KeyState::Disabled)) => vec![cause(
             "KEY_DISABLED",
             "The key, or the version that is needed, is disabled.",
-            format!("Enable every version of {key}:\n{}", commands.enable_versions(true)),
+            format!(
+                "See which versions of {key} are disabled, {}, and enable each that is needed: az keyvault key set-attributes \
+                 --id VERSION --enabled true",
+                commands.list_disabled_versions()
+            ),
         )],
         (_, Fault::KeyUnusable(KeyState::PendingDeletion)) => vec![deleted(commands)],
         (_, Fault::KeyUnusable(KeyState::NotFound)) => vec![deleted(commands), misnamed(commands)],
@@ -105,9 +110,9 @@ fn access_policy(commands: &Commands<'_>, object_id: Option<&str>) -> Vec<Cause>
         "ACCESS_POLICY",
         "The vault has access policies in place of roles, and none lets our service principal get, wrapKey and unwrapKey.",
         format!(
-            "Either give it those permissions, which reach every key of the vault: az keyvault set-policy --name {vault} \
-             --object-id {principal} --key-permissions get wrapKey unwrapKey. Or have the vault go by roles: az keyvault update \
-             --name {vault} --enable-rbac-authorization true, and then: {}",
+            "Either give it those permissions, which reach every key of the vault: {}. Or have the vault go by roles, which takes \
+             all access policies away: az keyvault update --name {vault} --enable-rbac-authorization true, and then: {}",
+            commands.set_policy(&principal),
             commands.assign_role(&principal)
         ),
     )]
@@ -121,7 +126,11 @@ fn operations(commands: &Commands<'_>) -> Cause {
     cause(
         "OPERATION_NOT_ALLOWED",
         "The key's own list of operations leaves out wrapKey or unwrapKey.",
-        format!("az keyvault key set-attributes --id {} --ops wrapKey unwrapKey", commands.plan.key),
+        format!(
+            "Add them, and repeat the others that the key has, because the command replaces them all: az keyvault key \
+             set-attributes --id {} --ops wrapKey unwrapKey",
+            commands.plan.key
+        ),
     )
 }
 
@@ -163,12 +172,8 @@ fn misnamed(commands: &Commands<'_>) -> Cause {
 }
 
 fn challenge(commands: &Commands<'_>, error: &ProviderError) -> Cause {
-    let tag = commands
-        .plan
-        .challenge
-        .as_deref()
-        .map(|challenge| tag(&commands.plan.key, challenge))
-        .unwrap_or_default();
+    let key = &commands.plan.key;
+    let tag = commands.plan.challenge.as_deref().map(|challenge| tag(key, challenge)).unwrap_or_default();
     let (reason, text) = if error.code() == Some("CHALLENGE_DIFFERS") {
         (
             "CHALLENGE_DIFFERS",
@@ -183,14 +188,17 @@ fn challenge(commands: &Commands<'_>, error: &ProviderError) -> Cause {
     cause(
         reason,
         text,
-        format!("The key's owner runs this; it replaces the key's tags, so they repeat the others: {tag}"),
+        format!(
+            "The key's owner looks which tags it has, {}, and runs this with those repeated, because it replaces them all: {tag}",
+            show_tags(key)
+        ),
     )
 }
 
 fn unfit(commands: &Commands<'_>) -> Cause {
     cause(
         "KEY_UNFIT",
-        "The key is not one that can wrap for us: it takes RSA with 2,048 to 4,096 bits and the operations wrapKey and unwrapKey.",
+        "The key is not one that can wrap for us: it takes RSA with 2,048, 3,072 or 4,096 bits.",
         format!(
             "Create another and make a binding with it in place of {}: {}",
             commands.plan.key,

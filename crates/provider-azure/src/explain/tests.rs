@@ -16,7 +16,7 @@ fn explained(stage: Stage, fault: Fault, code: Option<&str>) -> Vec<Cause> {
     let challenge = Some("lh-issued".to_owned());
     let plan = Plan { directory: DIRECTORY.parse().unwrap(), key, store: Store::Vault, challenge };
     let client: ClientId = CLIENT.parse().unwrap();
-    let commands = Commands { plan: &plan, client: &client, cloud: Cloud::Public };
+    let commands = Commands { plan: &plan, client: &client, cloud: Cloud::Public, reply_url: None };
     let error = ProviderError::new(fault, "refused").with_code(code);
     causes(&commands, stage, &error, Some("99999999-0000-0000-0000-000000000000"))
 }
@@ -79,7 +79,7 @@ fn assume_rows() -> Vec<Row> {
             trust(),
             Some("AADSTS7000229"),
             &["NO_CONSENT", "DIRECTORY_DIFFERS"],
-            "adminconsent?client_id=11111111",
+            "az ad sp create --id 11111111",
         ),
         (Assume, trust(), Some("AADSTS7000112"), &["PRINCIPAL_DISABLED"], "accountEnabled=true"),
         (Assume, trust(), Some("AADSTS53003"), &["CONDITIONAL_ACCESS"], DIRECTORY),
@@ -140,6 +140,13 @@ fn vault_rows() -> Vec<Row> {
         (Deputy, Misconfigured, Some("HOME_DIRECTORY"), &["DIRECTORY_DIFFERS"], DIRECTORY),
         (Describe, key(), Some("Unauthorized"), &["DIRECTORY_DIFFERS"], "properties.tenantId"),
         (Describe, Misconfigured, None, &["KEY_UNFIT"], "--kty RSA --size 3072 --ops wrapKey unwrapKey"),
+        (
+            Describe,
+            Misconfigured,
+            Some("OPERATIONS_MISSING"),
+            &["OPERATION_NOT_ALLOWED"],
+            "set-attributes --id https://acme.vault.azure.net/keys/main --ops wrapKey unwrapKey",
+        ),
         (Describe, SessionExpired, Some("Unauthorized"), &["TOKEN_REFUSED"], KEY),
         (Describe, throttled(), Some("Throttled"), &["THROTTLED"], "hierarchy `kek`"),
         (Describe, Unavailable, None, &["VAULT_AWAY"], "az keyvault show --name acme"),
@@ -152,7 +159,7 @@ fn key_rows() -> Vec<Row> {
     use Stage::{Describe, Unwrap, Wrap};
     vec![
         (Unwrap, KeyUnusable(KeyState::Disabled), Some("KeyDisabled"), &["KEY_DISABLED"], "--enabled true"),
-        (Describe, KeyUnusable(KeyState::Disabled), None, &["KEY_DISABLED"], KEY),
+        (Describe, KeyUnusable(KeyState::Disabled), None, &["KEY_DISABLED"], "az keyvault key list-versions"),
         (Wrap, KeyUnusable(KeyState::Disabled), Some("KeyNotYetValid"), &["NOT_YET_VALID"], "--not-before"),
         (
             Wrap,

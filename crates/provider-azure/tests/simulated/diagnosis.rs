@@ -95,7 +95,7 @@ fn rows(world: &World, tenant: &Tenant) -> Vec<(Broken, Stage, &'static str)> {
         (Edit(self::Edit::KeyExpired { key: key.clone() }), Stage::Describe, "KEY_EXPIRED"),
         (Edit(self::Edit::KeyDeleted { key }), Stage::Deputy, "KEY_DELETED"),
         (WrongName, Stage::Deputy, "ROLE_MISSING"),
-        (Operations, Stage::Describe, "KEY_UNFIT"),
+        (Operations, Stage::Describe, "OPERATION_NOT_ALLOWED"),
         (WrongKind, Stage::Describe, "KEY_UNFIT"),
     ]
 }

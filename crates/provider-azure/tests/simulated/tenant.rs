@@ -49,17 +49,13 @@ impl Tenant {
     pub(crate) async fn paste(&self, world: &World, provider: &AzureProvider, steps: &[Step]) {
         let own = provider.own_identity().await.unwrap();
         let kit = provider.onboarding_kit(&kit_request(&self.binding, &own)).unwrap();
-        let [role, tags] = documents(&kit);
+        let (role, tags) = (document(&kit, "properties"), document(&kit, "tags"));
         if steps.contains(&Step::Consent) {
             world.azure().consent(&self.directory, &own.principal.parse().unwrap()).unwrap();
         }
-        let principal = self.principal(world);
-        if let Some(principal) = principal.filter(|_| steps.contains(&Step::Role)) {
-            // The two ids that the kit's commands look up. Without a principal there is nobody to give the role to.
-            let scope = world.azure().key_scope(&self.key).unwrap();
-            let (vault, _) = scope.rsplit_once("/keys/").unwrap();
-            let text = role.to_string().replace("${PRINCIPAL_ID}", &principal).replace("${VAULT_ID}", vault);
-            world.azure().put_role_assignment(&serde_json::from_str(&text).unwrap()).unwrap();
+        // Without a principal there is nobody to give the role to.
+        if steps.contains(&Step::Role) && self.principal(world).is_some() {
+            world.azure().put_role_assignment(&self.filled_in(world, &role)).unwrap();
         }
         if steps.contains(&Step::Tag) {
             for (name, value) in tags["tags"].as_object().unwrap() {
@@ -70,6 +66,20 @@ impl Tenant {
 }
 
 impl Tenant {
+    /// A document of the kit with the ids in it that the kit's commands look up.
+    pub(crate) fn filled_in(&self, world: &World, document: &Value) -> Value {
+        let scope = world.azure().key_scope(&self.key).unwrap();
+        let (vault, _) = scope.rsplit_once("/keys/").unwrap();
+        let (group, _) = vault.rsplit_once("/providers/").unwrap();
+        let ids = [
+            ("${PRINCIPAL_ID}", self.principal(world).unwrap_or_default()),
+            ("${VAULT_ID}", vault.to_owned()),
+            ("${RESOURCE_GROUP_ID}", group.to_owned()),
+        ];
+        let text = ids.iter().fold(document.to_string(), |text, (name, id)| text.replace(name, id));
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// The object id of our service principal in the tenant's directory.
     pub(crate) fn principal(&self, world: &World) -> Option<String> {
         let directories = world.azure().world().directories;
@@ -78,11 +88,11 @@ impl Tenant {
     }
 }
 
-/// The two documents of a kit: role assignment and tags.
-fn documents(kit: &OnboardingKit) -> [Value; 2] {
+/// The kit's document with this member.
+pub(crate) fn document(kit: &OnboardingKit, member: &str) -> Value {
     let json = kit.sections.iter().filter(|section| section.format == KitFormat::Json);
-    let documents: Vec<Value> = json.map(|section| serde_json::from_str(&section.body).unwrap()).collect();
-    documents.try_into().unwrap()
+    let mut documents = json.map(|section| serde_json::from_str::<Value>(&section.body).unwrap());
+    documents.find(|document| document.get(member).is_some()).unwrap()
 }
 
 pub(crate) fn put_directory(world: &World, id: &DirectoryId, name: &str) {
@@ -103,8 +113,19 @@ pub(crate) fn new_key(
     kind: KeyKind,
     key_ops: Option<&[&str]>,
 ) -> KeyUrl {
+    new_key_in(world, VaultSpec::in_directory(directory.clone()), name, kind, key_ops)
+}
+
+/// A key in a vault of its own, of this kind.
+pub(crate) fn new_key_in(
+    world: &World,
+    vault_spec: VaultSpec,
+    name: &str,
+    kind: KeyKind,
+    key_ops: Option<&[&str]>,
+) -> KeyUrl {
     let vault: VaultName = format!("{name}-vault").parse().unwrap();
-    world.azure().put_vault(&vault, VaultSpec::in_directory(directory.clone())).unwrap();
+    world.azure().put_vault(&vault, vault_spec).unwrap();
     let spec = KeySpec {
         vault,
         name: "main".to_owned(),
