@@ -136,7 +136,7 @@ fn check_lifetime(body: &[u8]) -> Result<()> {
     }
     let read = serde_json::from_slice::<Lifetime>(body);
     match read {
-        Ok(Lifetime { expires_in }) if (0..=MAX_LIFETIME).contains(&expires_in) => Ok(()),
+        Ok(Lifetime { expires_in }) if (1..=MAX_LIFETIME).contains(&expires_in) => Ok(()),
         _ => Err(Error::with_message(ErrorKind::DataConversion, "not a token, or not for a sensible time")),
     }
 }

@@ -240,7 +240,7 @@ async fn a_vault_above_its_limit_says_when_to_come_back() {
 async fn a_vault_with_access_policies_goes_by_them_and_not_by_roles() {
     let world = World::start().await;
     let tenant = world.tenant(0).clone();
-    let vault: VaultName = "policies".parse().unwrap();
+    let vault: VaultName = "third-vault".parse().unwrap();
     let spec = VaultSpec { access_policies: true, ..VaultSpec::in_directory(tenant.directory.clone()) };
     world.azure().put_vault(&vault, spec).unwrap();
     let spec = json!({ "vault": vault, "name": "main" });
@@ -255,7 +255,7 @@ async fn a_vault_with_access_policies_goes_by_them_and_not_by_roles() {
     let get = || send(world.http.get(format!("{key}?api-version=7.6")).bearer_auth(&token));
     let refused = get().await;
     assert_eq!((refused.status, refused.code()), (403, ("Forbidden", "ForbiddenByPolicy")));
-    assert!(refused.message().contains("does not have keys get permission on key vault 'policies;"));
+    assert!(refused.message().contains("does not have keys get permission on key vault 'third-vault;"));
     let give = |permissions: &[&str]| {
         let permissions: Vec<_> = permissions.iter().map(|name| (*name).to_owned()).collect();
         world.azure().set_access_policy(&vault, &principal, &permissions).unwrap();
