@@ -104,11 +104,15 @@ impl Application {
         let given = credential.get_token(&[scope], None).await;
         let head = endpoint.last();
         let AccessToken { token, expires_on } = given.map_err(|e| failure(call, &e, head.as_ref()))?;
+        let request_id = head.and_then(|head| head.request_id);
         if token.secret().is_empty() || expires_on <= OffsetDateTime::now_utc() {
-            return Err(ProviderError::new(Fault::Unavailable, "the answer of Entra ID is incomplete"));
+            let error = ProviderError::new(Fault::Unavailable, "the answer of Entra ID is incomplete");
+            return Err(error.with_request_id(request_id.as_deref()));
         }
-        let value = Fresh { token: Zeroizing::new(token.secret().to_owned()), expires_on };
-        Ok(Answer { value, request_id: head.and_then(|head| head.request_id) })
+        Ok(Answer {
+            value: Fresh { token: Zeroizing::new(token.secret().to_owned()), expires_on },
+            request_id,
+        })
     }
 
     /// What shows the token endpoint of `directory` who we are.
