@@ -9,7 +9,7 @@ use leasehold_cloudsim::azure::{Firewall, FirewallAction};
 use leasehold_cloudsim::control::azure::model::VaultSpec;
 use serde_json::json;
 
-use super::client::{ADMINISTRATOR, World, assignment, client, send};
+use super::client::{ADMINISTRATOR, World, assignment, send};
 
 const READER: &str = "21090545-7ca7-4776-b22c-e363652d74d2";
 const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
@@ -252,8 +252,8 @@ async fn a_vault_with_access_policies_goes_by_them_and_not_by_roles() {
     let role = assignment(CRYPTO_SERVICE_ENCRYPTION_USER, principal.as_str(), &scope);
     world.azure().put_role_assignment(&role).unwrap();
     let token = world.token(0).await;
-    let http = client(&world.simulator, &["policies.vault.azure.net"]);
-    let get = || send(http.get(format!("{key}?api-version=7.6")).bearer_auth(&token));
+    let url = key.to_string();
+    let get = || world.get(&token, &url);
     let refused = get().await;
     assert_eq!((refused.status, refused.code()), (403, ("Forbidden", "ForbiddenByPolicy")));
     assert!(refused.message().contains("does not have keys get permission on key vault 'third-vault;"));
