@@ -221,6 +221,32 @@ def test_versions_and_keys_are_listed_page_by_page(
     assert [key.name.rsplit("/")[-1] for key in keys] == ["main", "main-0", "main-1", "main-2"]
 
 
+def test_a_disabled_version_refuses_until_it_is_enabled(
+    client: kms.KeyManagementServiceClient, owner: kms.KeyManagementServiceClient, customer: Tenant
+) -> None:
+    sealed = encrypt(client, customer.key)
+    name = version(customer.key, 1)
+
+    def put(state: State) -> kms.CryptoKeyVersion:
+        changed = kms.CryptoKeyVersion(name=name, state=state)
+        return owner.update_crypto_key_version(crypto_key_version=changed, update_mask={"paths": ["state"]})
+
+    assert put(State.DISABLED).state == State.DISABLED
+    assert client.get_crypto_key_version(name=name).state == State.DISABLED
+    for use in (
+        lambda: encrypt(client, customer.key),
+        lambda: decrypt(client, customer.key, sealed.ciphertext),
+    ):
+        with pytest.raises(BadRequest) as refused:
+            use()
+        assert violation(refused.value) == ("KEY_DISABLED", name)
+    with pytest.raises(BadRequest) as refused:
+        put(State.DESTROYED)
+    assert refused.value.response.json()["error"]["status"] == "INVALID_ARGUMENT"
+    assert put(State.ENABLED).state == State.ENABLED
+    assert decrypt(client, customer.key, sealed.ciphertext).plaintext == DATA_KEY
+
+
 def test_a_version_is_destroyed_after_a_while_in_which_it_can_be_restored(
     google: Google,
     client: kms.KeyManagementServiceClient,

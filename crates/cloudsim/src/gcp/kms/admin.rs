@@ -45,9 +45,11 @@ impl KmsCall<'_> {
     }
 
     pub(super) fn update_version(&self, state: &mut State, resource: &Resource) -> Result<Value, GcpError> {
-        let wanted = match self.call.text("state") {
-            Some("ENABLED") => VersionState::Enabled,
-            Some("DISABLED") => VersionState::Disabled,
+        // Clients write enumerations by their names or by their numbers.
+        let named = self.call.input.get("state").unwrap_or(&Value::Null);
+        let wanted = match (named.as_str(), named.as_u64()) {
+            (Some("ENABLED"), _) | (_, Some(1)) => VersionState::Enabled,
+            (Some("DISABLED"), _) | (_, Some(2)) => VersionState::Disabled,
             _ => return Err(GcpError::invalid_argument("Invalid value at 'crypto_key_version.state'.")),
         };
         let from = [VersionState::Enabled, VersionState::Disabled];

@@ -37,7 +37,7 @@ async fn versions_are_disabled_destroyed_restored_and_made_primary_by_administra
     assert_eq!(world.patch(&admin, &update, state("DISABLED")).await.ok()["state"], "DISABLED");
     assert_eq!(world.encrypt(&acme, 0).await.error().2, "KEY_DISABLED");
     assert_eq!(world.patch(&admin, &update, state("DESTROYED")).await.error().1, "INVALID_ARGUMENT");
-    world.patch(&admin, &update, state("ENABLED")).await.ok();
+    world.patch(&admin, &update, json!({"state": 1})).await.ok();
     let destroy = format!("{version}:destroy");
     assert_eq!(world.post(&acme, &destroy, json!({})).await.error(), denied());
     let scheduled = world.post(&admin, &destroy, json!({})).await.ok();
