@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::error::AzureError;
+use super::trail;
 use crate::clock::Timestamp;
 use crate::exchange::{self, Reply};
 use crate::faults::FaultEffect;
@@ -87,7 +88,12 @@ pub(crate) async fn serve(
         };
         reply(Err(error))
     };
-    exchange::run(shared, &request_id, facts, |facts| reply(execute(facts)), fault).await
+    let execute = |facts: &mut CallFacts| {
+        let answer = execute(facts);
+        let event = answer.as_ref().ok().and_then(|_| trail::of_call(&shared.azure.read(), facts));
+        Reply { event, ..reply(answer) }
+    };
+    exchange::run(shared, &request_id, facts, execute, fault).await
 }
 
 /// An answer on the wire, and what the log says of it.

@@ -17,7 +17,7 @@ pub(crate) mod key_vault;
 pub mod rbac;
 pub mod scenario;
 pub(crate) mod tls;
-pub(crate) mod trail;
+pub mod trail;
 pub(crate) mod world;
 
 pub use clouds::Cloud;

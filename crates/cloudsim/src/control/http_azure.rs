@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::routing::{delete, get, post, put};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::azure::model::{
     AppSpec, CertificateSpec, DirectorySpec, FederatedCredentialSpec, KeySpec, KeyValidity,
     ManagedIdentitySpec, VaultSpec,
 };
-use super::http::{Reply, body, done, name, reply};
+use super::http::{After, Reply, body, done, events, name, reply};
 use crate::azure::edits::{Edit, EditId};
 use crate::azure::ids::KeyUrl;
 use crate::azure::scenario::{ScenarioSpec, Tenant};
@@ -59,6 +59,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/keys/tags", put(set_tags))
         .route("/edits", get(list_edits).post(make_edit))
         .route("/edits/{id}", delete(undo_edit))
+        .route("/events", get(list_events))
         .route("/propagation", get(propagation).put(set_propagation))
 }
 
@@ -299,6 +300,10 @@ async fn make_edit(State(control): State<Control>, bytes: Bytes) -> Reply {
 async fn undo_edit(State(control): State<Control>, Path(id): Path<u64>) -> Reply {
     let id: EditId = serde_json::from_value(json!(id)).map_err(|_| SimError::invalid("edit", "its id"))?;
     done(control.azure().undo(id))
+}
+
+async fn list_events(State(control): State<Control>, Query(After { after }): Query<After>) -> Reply {
+    events(control.azure().grid_events(after))
 }
 
 async fn propagation(State(control): State<Control>) -> Reply {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::AzureControl;
 use crate::azure::ids::{DirectoryId, ObjectId, VaultName};
 use crate::azure::rbac::{CustomRole, WrittenAssignment};
+use crate::azure::trail;
 use crate::azure::world::layered::Layered;
 use crate::azure::world::{EditKind, State};
 use crate::error::SimError;
@@ -29,7 +30,12 @@ impl AzureControl {
             let name = format!("{} (PrincipalNotFound) in directory {directory}", written.principal);
             return Err(SimError::not_found("principal", name));
         }
-        state.access.assign(written, time)
+        let name = state.access.assign(written, time)?;
+        let made = state.access.assignments.iter().find(|assignment| assignment.name == name);
+        let event = made.and_then(|assignment| trail::of_assignment(&state, "write", assignment));
+        drop(state);
+        self.record(event);
+        Ok(name)
     }
 
     /// Takes a role assignment away.
@@ -45,11 +51,14 @@ impl AzureControl {
             .access
             .assignments
             .retain(|assignment| *assignment.present.newest() || *assignment.present.at(now));
-        let found =
-            state.access.assignments.iter_mut().find(|assignment| assignment.name.eq_ignore_ascii_case(name));
-        found
-            .map(|assignment| assignment.present.set(false, time))
-            .ok_or_else(|| SimError::not_found("role assignment", name))
+        let assignments = &mut state.access.assignments;
+        let found = assignments.iter_mut().position(|assignment| assignment.name.eq_ignore_ascii_case(name));
+        let found = found.ok_or_else(|| SimError::not_found("role assignment", name))?;
+        assignments[found].present.set(false, time);
+        let event = trail::of_assignment(&state, "delete", &state.access.assignments[found]);
+        drop(state);
+        self.record(event);
+        Ok(())
     }
 
     /// Defines a custom role, written as Azure Resource Manager or the CLI has it. Gives its id.
@@ -82,6 +91,9 @@ impl AzureControl {
             policies.ok_or_else(|| SimError::invalid("access policy", "the vault goes by roles"))?;
         let policy = policies.entry(principal.clone()).or_insert_with(|| Layered::new(Vec::new()));
         policy.set(permissions.to_vec(), time);
+        let event = trail::of_vault(&state, vault);
+        drop(state);
+        self.record(event);
         Ok(())
     }
 }

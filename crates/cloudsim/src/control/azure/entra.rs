@@ -223,8 +223,9 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::Principal, now);
         state.principal_mut(directory, app)?.present.set(false, time);
+        let event = trail::of_principal(&state, "Remove service principal", directory, app);
         drop(state);
-        self.record(Some(trail::of_principal("Remove service principal", directory, app)));
+        self.record(event);
         Ok(())
     }
 
@@ -242,9 +243,10 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::Principal, now);
         state.principal_mut(directory, app)?.enabled.set(enabled, time);
-        drop(state);
         let operation = if enabled { "Enable service principal" } else { "Disable service principal" };
-        self.record(Some(trail::of_principal(operation, directory, app)));
+        let event = trail::of_principal(&state, operation, directory, app);
+        drop(state);
+        self.record(event);
         Ok(())
     }
 

@@ -71,6 +71,9 @@ impl AzureControl {
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::KeyState, now);
         state.vault_mut(vault)?.firewall.set(firewall, time);
+        let event = trail::of_vault(&state, vault);
+        drop(state);
+        self.record(event);
         Ok(())
     }
 

@@ -10,10 +10,13 @@ mod world;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::azure::ids::ObjectId;
 use crate::azure::scenario::{self, Scenario, ScenarioSpec, Tenant};
+use crate::azure::trail;
 use crate::error::SimError;
-use crate::log::CallFacts;
+use crate::log::{CallFacts, CallQuery, CallRecord};
 use crate::simulator::Shared;
 use crate::tenants::TenantsControl;
 
@@ -39,6 +42,23 @@ impl AzureControl {
         if let Some(event) = event {
             self.shared.log.append_management(self.shared.clock.now(), event);
         }
+    }
+
+    /// The management events after the one of this sequence number, each with its own, as Event Grid delivers those of
+    /// Azure Resource Manager; see [`trail::grid_event`].
+    pub fn grid_events(&self, after: u64) -> Vec<(u64, Value)> {
+        self.events(after, trail::grid_event)
+    }
+
+    /// The other ones, as the rows of a workspace's tables; see [`trail::log_row`].
+    pub fn log_rows(&self, after: u64) -> Vec<(u64, (&'static str, Value))> {
+        self.events(after, trail::log_row)
+    }
+
+    fn events<T>(&self, after: u64, shown: impl Fn(&CallRecord) -> Option<T>) -> Vec<(u64, T)> {
+        let query = CallQuery { management: true, after, ..CallQuery::default() };
+        let records = self.shared.log.query(&query);
+        records.iter().filter_map(|record| Some((record.sequence, shown(record)?))).collect()
     }
 
     /// Makes a ready-made world; what it names must not exist yet.
