@@ -1,18 +1,16 @@
 //! Proofs by event: revocation in seconds, by feeds that can do nothing else.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_api::convert::duration_to_proto;
 use leasehold_api::v1::{self, ErrorReason, LeaseState, WatchMode};
-use leasehold_cloudsim::aws::issuer::TokenAlgorithm;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tonic::Code;
 
-use crate::cloud::{Aws, Cloud, Lever, edge, of};
-use crate::feed::{EventBridge, Files, serve, url};
+use crate::cloud::{Cloud, Lever, edge, of, on_every_cloud};
+use crate::feed::{self, Asking, Files, Issuer, deliver, url};
 use crate::served::Process;
 use crate::watcher::Watcher;
 use crate::world::{World, eventually, refused, soon};
@@ -27,15 +25,19 @@ const LONG: Duration = Duration::from_secs(3600);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A server with a listener for feeds, and tenants with the longest bound.
-async fn world(files: &Files, callers: &[String], more: &str, tenants: &[&str]) -> (World, Arc<Aws>) {
+async fn world(files: &Files, callers: &[String], more: &str, tenants: &[&str]) -> World {
+    world_on(Cloud::Aws, files, callers, more, tenants).await
+}
+
+async fn world_on(cloud: Cloud, files: &Files, callers: &[String], more: &str, tenants: &[&str]) -> World {
     let section = files.section(callers, more);
-    let (world, aws) = World::on_aws(tenants, |config| config.reprove = Some(section)).await;
+    let world = World::with(cloud, tenants, |config| config.reprove = Some(section)).await;
     for tenant in tenants {
         world.onboard(tenant).await;
         let terms = v1::LeaseTerms { revocation_bound: Some(duration_to_proto(LONG)), ..Default::default() };
         world.set_terms(tenant, terms, "lease_terms.revocation_bound").await;
     }
-    (world, aws)
+    world
 }
 
 fn endpoint(world: &World) -> &str {
@@ -49,10 +51,6 @@ async fn ask(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     (answer.status(), answer.json().await.unwrap())
 }
 
-fn statuses(answers: &[Response]) -> Vec<u16> {
-    answers.iter().map(|answer| answer.status().as_u16()).collect()
-}
-
 async fn live(world: &World) -> (Watcher, leasehold_client::WrappedKey) {
     let mut watcher = world.watch("acme", WatchMode::Hold).await;
     let (_, wrapped) = world.generate("acme", "main").await;
@@ -61,18 +59,24 @@ async fn live(world: &World) -> (Watcher, leasehold_client::WrappedKey) {
     (watcher, wrapped)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p2_an_event_ends_the_lease_at_once_whichever_lever_was_pulled() {
-    let files = Files::new();
-    let caller = files.by_secret("acme-aws", "['acme']", SECRET);
-    let (world, aws) = world(&files, &[caller], "again_after = []", &["acme"]).await;
-    let url = url(endpoint(&world), "acme");
-    let mut feed = EventBridge::new(aws.tenant("acme"), &aws, files.client(), url, SECRET);
+on_every_cloud!(p2_an_event_ends_the_lease_at_once_whichever_lever_was_pulled);
+
+async fn p2_an_event_ends_the_lease_at_once_whichever_lever_was_pulled(cloud: Cloud) {
+    let (files, issuer) = (Files::new(), Issuer::start().await);
+    let callers = [files.by_secret("events", "['acme']", SECRET), issuer.by_token("pushes", "['acme']")];
+    let world = world_on(cloud, &files, &callers, "again_after = []", &["acme", "globex"]).await;
+    let (client, url) = (files.client(), url(endpoint(&world), "acme"));
+    let asking = Asking { client, url, secret: SECRET.to_owned(), token: issuer.token(&json!({})) };
+    let mut feed = feed::of(&world, "acme", asking);
     let (mut watcher, wrapped) = live(&world).await;
     for lever in Lever::ALL {
+        world.pull(lever, "globex");
+        world.restore("globex");
+        assert!(feed.requests().is_empty(), "{lever:?} of another");
+
         world.pull(lever, "acme");
         world.unwrap("acme", &wrapped, "main").await.unwrap_or_else(|_| panic!("noticed {lever:?} alone"));
-        assert_eq!(statuses(&feed.deliver(&aws).await), [202], "{lever:?}");
+        assert_eq!(deliver(&mut *feed).await, [202], "{lever:?}");
         let told = watcher.until(LeaseState::Denied).await.status.denial.clone().unwrap();
         assert_eq!(told.edge, edge(lever), "{lever:?}");
         let cached = world.unwrap("acme", &wrapped, "main").await;
@@ -83,46 +87,25 @@ async fn p2_an_event_ends_the_lease_at_once_whichever_lever_was_pulled() {
         refused(cached, Code::FailedPrecondition, reason);
 
         world.restore("acme");
-        assert_eq!(statuses(&feed.deliver(&aws).await), [202], "{lever:?} undone");
+        assert_eq!(deliver(&mut *feed).await, [202], "{lever:?} undone");
         watcher.until(LeaseState::Live).await;
         world.unwrap("acme", &wrapped, "main").await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p2_a_push_with_a_token_of_the_tenants_identity_ends_the_lease_at_once() {
-    const ISSUER: &str = "https://accounts.example";
-    const EMAIL: &str = "leasehold-events@acme.iam.example";
-    let files = Files::new();
-    let issuing = crate::world::simulator().await;
-    let keys = serve(issuing.control().aws().put_test_issuer(ISSUER).unwrap().to_string()).await;
-    let caller = format!(
-        "name = 'acme-gcp'\ntenants = ['acme']\n[callers.oidc]\nissuer = '{ISSUER}'\naudience = 'https://leasehold'\n\
-         email = '{EMAIL}'\njwks_url = '{keys}'\n"
-    );
-    let (world, _) = world(&files, &[caller], "", &["acme"]).await;
+async fn p2_a_push_is_heard_with_a_token_of_the_tenants_identity_alone() {
+    let (files, issuer) = (Files::new(), Issuer::start().await);
+    let world = world(&files, &[issuer.by_token("acme-gcp", "['acme']")], "", &["acme"]).await;
     let (client, url) = (files.client(), url(endpoint(&world), "acme"));
-    let push = |claims: Value| {
-        let claims = serde_json::from_value(claims).unwrap();
-        let token = issuing.control().aws().mint_token(ISSUER, TokenAlgorithm::RS256, claims).unwrap();
-        let entry = json!({"protoPayload": {"methodName": "google.iam.admin.v1.DisableServiceAccount"}});
-        let data = data_encoding::BASE64.encode(entry.to_string().as_bytes());
-        let body = json!({
-            "message": {"data": data, "messageId": "136969346945", "publishTime": "2026-11-01T00:00:00Z"},
-            "subscription": "projects/acme/subscriptions/leasehold-acme",
-        });
-        client.post(&url).bearer_auth(token).json(&body)
-    };
-    let claims = json!({"aud": "https://leasehold", "email": EMAIL, "email_verified": true});
+    let push = |claims: Value| client.post(&url).bearer_auth(issuer.token(&claims)).json(&json!({}));
     let (mut watcher, wrapped) = live(&world).await;
     world.pull(Lever::Trust, "acme");
     for wrong in [json!({"aud": "https://other"}), json!({"email": "other"}), json!({"exp": 1_000_000_000})] {
-        let mut claims = claims.clone();
-        claims.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
-        assert_eq!(ask(push(claims)).await.0, StatusCode::UNAUTHORIZED, "{wrong}");
+        assert_eq!(ask(push(wrong.clone())).await.0, StatusCode::UNAUTHORIZED, "{wrong}");
     }
     world.unwrap("acme", &wrapped, "main").await.unwrap();
-    assert_eq!(ask(push(claims)).await.0, StatusCode::ACCEPTED);
+    assert_eq!(ask(push(json!({}))).await.0, StatusCode::ACCEPTED);
     watcher.until(LeaseState::Denied).await;
     refused(
         world.unwrap("acme", &wrapped, "main").await,
@@ -138,7 +121,7 @@ async fn p6_a_feed_learns_and_does_nothing_beyond_its_own_tenants() {
         [files.by_secret("acme-aws", "['acme', 'absent']", SECRET), files.by_secret("all", "['*']", OTHER)];
     let audit = tempfile::NamedTempFile::new().unwrap();
     let mut section = Some(files.section(&callers, "again_after = []"));
-    let (world, _) = World::on_aws(&["acme", "globex"], |config| {
+    let world = World::with(Cloud::Aws, &["acme", "globex"], |config| {
         config.reprove = section.take();
         config.audit.file = Some(audit.path().to_owned());
     })
@@ -199,7 +182,7 @@ async fn p6_a_feed_learns_and_does_nothing_beyond_its_own_tenants() {
 async fn what_is_not_a_request_for_a_proof_is_refused_and_says_why() {
     let files = Files::new();
     let caller = files.by_secret("acme-aws", "['acme']", SECRET);
-    let (world, _) = world(&files, &[caller], "", &["acme"]).await;
+    let world = world(&files, &[caller], "", &["acme"]).await;
     let (client, good) = (files.client(), url(endpoint(&world), "acme"));
     let at = |method: Method, url: &str| client.request(method, url).bearer_auth(SECRET);
     let large = vec![b'x'; 64 * 1024 + 1];
@@ -226,7 +209,7 @@ async fn p9_a_feed_that_asks_too_often_is_told_when_to_ask_again() {
     let files = Files::new();
     let callers = [files.by_secret("one", "['acme']", SECRET), files.by_secret("two", "['*']", OTHER)];
     let limits = "limits = { tenant_rate = 0.01, tenant_burst = 3, caller_rate = 0.01, caller_burst = 5 }";
-    let (world, _) = world(&files, &callers, limits, &["acme", "globex"]).await;
+    let world = world(&files, &callers, limits, &["acme", "globex"]).await;
     let client = files.client();
     let post = async |tenant: &str, secret: &str| {
         let request = client.post(url(endpoint(&world), tenant)).bearer_auth(secret);
@@ -258,7 +241,7 @@ async fn p9_a_feed_that_asks_too_often_is_told_when_to_ask_again() {
 async fn event_grid_can_subscribe_without_a_credential_and_deliver_with_one_alone() {
     let files = Files::new();
     let caller = files.by_secret("acme-azure", "['acme']", SECRET);
-    let (world, _) = world(&files, &[caller], "", &["acme"]).await;
+    let world = world(&files, &[caller], "", &["acme"]).await;
     let (client, url) = (files.client(), url(endpoint(&world), "acme"));
     let validation = json!([{
         "id": "2d1781af-3a4c-4d7c-bd0c-e34b19da4e66",
@@ -292,7 +275,7 @@ async fn secret_and_certificate_are_replaced_without_an_event_being_lost() {
     let mut files = Files::new();
     let caller = files.by_secret("acme-aws", "['acme']", SECRET);
     let limits = "limits = { tenant_rate = 10000.0, tenant_burst = 100000, caller_rate = 10000.0, caller_burst = 100000 }";
-    let (world, _) = world(&files, &[caller], limits, &["acme"]).await;
+    let world = world(&files, &[caller], limits, &["acme"]).await;
     let url = url(endpoint(&world), "acme");
     let status = async |client: &reqwest::Client, secret: &str| {
         let sent = client.post(&url).bearer_auth(secret).send();
@@ -346,7 +329,7 @@ async fn secret_and_certificate_are_replaced_without_an_event_being_lost() {
 async fn p9_connections_that_say_nothing_keep_out_neither_feeds_nor_engines() {
     let files = Files::new();
     let caller = files.by_secret("acme-aws", "['acme']", SECRET);
-    let (world, _) = world(&files, &[caller], "limits = { connections = 8 }", &["acme"]).await;
+    let world = world(&files, &[caller], "limits = { connections = 8 }", &["acme"]).await;
     let (mut watcher, wrapped) = live(&world).await;
     let address = endpoint(&world).trim_start_matches("https://").to_owned();
     let (known, url) = (files.client(), url(endpoint(&world), "acme"));

@@ -1,5 +1,10 @@
-//! A feed of events, as the clouds' own are: it reads the owners' edits, picks and transforms them as the templates in
-//! `deploy/events` say, and presents a credential.
+//! Feeds of events, as the clouds' own are: they read the owners' edits, pick and transform them as the templates in
+//! `deploy/events` say, and present a credential.
+
+mod event_grid;
+mod eventbridge;
+mod pub_sub;
+mod query;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,16 +14,64 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use leasehold::config::Reprove;
-use leasehold_cloudsim::aws::scenario::Tenant;
+use leasehold_cloudsim::Simulator;
+use leasehold_cloudsim::aws::issuer::TokenAlgorithm;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use reqwest::{Certificate, Client, Response};
-use serde_json::{Map, Value};
+use reqwest::{Certificate, Client, RequestBuilder};
+use serde_json::{Value, json};
 
-use crate::cloud::Aws;
-use crate::world::soon;
+use crate::cloud::Cloud;
+use crate::world::{World, simulator, soon};
 
-/// Where the templates are.
-const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/events/aws/region");
+/// A feed that a tenant set up.
+pub(crate) trait Feed {
+    /// The requests that it makes of what happened since the last time.
+    fn requests(&mut self) -> Vec<RequestBuilder>;
+}
+
+/// How a feed asks for proofs of a tenant, and what it can present.
+pub(crate) struct Asking {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+    pub(crate) secret: String,
+    pub(crate) token: String,
+}
+
+/// The feed that a tenant sets up on its cloud, from now on.
+pub(crate) fn of(world: &World, tenant: &str, asking: Asking) -> Box<dyn Feed> {
+    let control = world.cloud.control();
+    let handed_over = world.estate.tenants().get(tenant).unwrap();
+    let mut feed: Box<dyn Feed> = match world.estate.cloud() {
+        Cloud::Aws => Box::new(eventbridge::EventBridge::new(control.aws(), &handed_over, asking)),
+        Cloud::Azure => Box::new(event_grid::EventGrid::new(control.azure(), &handed_over, asking)),
+        Cloud::Gcp => Box::new(pub_sub::PubSub::new(control.gcp(), &handed_over, asking)),
+    };
+    feed.requests();
+    feed
+}
+
+/// Delivers what happened since the last time; gives the status of each answer.
+pub(crate) async fn deliver(feed: &mut dyn Feed) -> Vec<u16> {
+    let mut answers = Vec::new();
+    for request in feed.requests() {
+        answers.push(soon(request.send()).await.unwrap().status().as_u16());
+    }
+    answers
+}
+
+/// A template.
+fn template(file: &str) -> String {
+    let templates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/events"));
+    std::fs::read_to_string(templates.join(file)).unwrap()
+}
+
+/// A template with its variables.
+fn render(file: &str, variables: &[(&str, &str)]) -> String {
+    let filled = |text: String, (name, value): &(&str, &str)| text.replace(&format!("${{{name}}}"), value);
+    let text = variables.iter().fold(template(file), filled);
+    assert!(!text.contains("${"), "{text}");
+    text
+}
 
 /// The files of a listener: a certificate, its key and the feeds' secrets.
 pub(crate) struct Files {
@@ -89,13 +142,49 @@ fn replace(file: &Path, text: &str) {
     std::fs::rename(new, file).unwrap();
 }
 
+/// Who signs the tokens that feeds present.
+pub(crate) struct Issuer {
+    issuing: Simulator,
+    keys: String,
+}
+
+impl Issuer {
+    const URL: &'static str = "https://accounts.example";
+    const EMAIL: &'static str = "leasehold-events@acme.iam.example";
+
+    pub(crate) async fn start() -> Self {
+        let issuing = simulator().await;
+        let keys = issuing.control().aws().put_test_issuer(Self::URL).unwrap();
+        Self { keys: serve(keys.to_string()).await, issuing }
+    }
+
+    /// A feed that is known by a token; the fields of its section.
+    pub(crate) fn by_token(&self, feed: &str, tenants: &str) -> String {
+        format!(
+            "name = '{feed}'\ntenants = {tenants}\n[callers.oidc]\nissuer = '{}'\naudience = 'https://leasehold'\n\
+             email = '{}'\njwks_url = '{}'\n",
+            Self::URL,
+            Self::EMAIL,
+            self.keys
+        )
+    }
+
+    /// A token, with some claims changed.
+    pub(crate) fn token(&self, changed: &Value) -> String {
+        let mut claims = json!({"aud": "https://leasehold", "email": Self::EMAIL, "email_verified": true});
+        claims.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        let claims = serde_json::from_value(claims).unwrap();
+        self.issuing.control().aws().mint_token(Self::URL, TokenAlgorithm::RS256, claims).unwrap()
+    }
+}
+
 /// Where a feed asks for proofs of `tenant`.
 pub(crate) fn url(endpoint: &str, tenant: &str) -> String {
     format!("{endpoint}/v1/tenants/{tenant}:reprove")
 }
 
 /// Serves `body` to everybody, as an issuer does its keys.
-pub(crate) async fn serve(body: String) -> String {
+async fn serve(body: String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -113,87 +202,4 @@ pub(crate) async fn serve(body: String) -> String {
         }
     });
     url
-}
-
-// === EventBridge ===
-
-/// A rule and its API destination, as `deploy/events/aws` makes them.
-pub(crate) struct EventBridge {
-    patterns: [Value; 2],
-    paths: Map<String, Value>,
-    template: String,
-    client: Client,
-    url: String,
-    secret: String,
-    /// The newest event that it has seen.
-    seen: u64,
-}
-
-impl EventBridge {
-    pub(crate) fn new(tenant: &Tenant, aws: &Aws, client: Client, url: String, secret: &str) -> Self {
-        let render = |file: &str, variable: &str, value: &str| {
-            let text = read(file).replace(&format!("${{{variable}}}"), value);
-            serde_json::from_str(&text).unwrap()
-        };
-        let patterns = [
-            render("role-events.json.tftpl", "role_name", &tenant.role.name),
-            render("key-events.json.tftpl", "key_arn", &tenant.key.to_string()),
-        ];
-        let mut feed = Self {
-            patterns,
-            paths: serde_json::from_str(&read("input-paths.json")).unwrap(),
-            template: read("input-template.json"),
-            client,
-            url,
-            secret: secret.to_owned(),
-            seen: 0,
-        };
-        feed.pick(aws);
-        feed
-    }
-
-    /// Delivers what happened since the last time.
-    pub(crate) async fn deliver(&mut self, aws: &Aws) -> Vec<Response> {
-        let mut answers = Vec::new();
-        for event in self.pick(aws) {
-            let body = self.transform(&event);
-            let request = self.client.post(&self.url).header("x-api-key", &self.secret).body(body);
-            answers.push(soon(request.send()).await.unwrap());
-        }
-        answers
-    }
-
-    /// What happened since the last time and matches a pattern.
-    fn pick(&mut self, aws: &Aws) -> Vec<Value> {
-        let events = aws.control().bus_events(self.seen);
-        self.seen = events.last().map_or(self.seen, |(sequence, _)| *sequence);
-        let meant = |event: &Value| self.patterns.iter().any(|pattern| matches(pattern, event));
-        events.into_iter().map(|(_, event)| event).filter(meant).collect()
-    }
-
-    /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html>
-    fn transform(&self, event: &Value) -> String {
-        self.paths.iter().fold(self.template.clone(), |text, (name, path)| {
-            let pointer = path.as_str().unwrap().trim_start_matches('$').replace('.', "/");
-            let value = event.pointer(&pointer).unwrap().as_str().unwrap();
-            text.replace(&format!("<{name}>"), value)
-        })
-    }
-}
-
-fn read(file: &str) -> String {
-    std::fs::read_to_string(Path::new(TEMPLATES).join(file)).unwrap()
-}
-
-/// Whether an event matches a pattern of exact values:
-/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html>. Of an array one element must match.
-fn matches(pattern: &Value, event: &Value) -> bool {
-    match (pattern, event) {
-        (_, Value::Array(elements)) => elements.iter().any(|element| matches(pattern, element)),
-        (Value::Object(fields), event) => {
-            fields.iter().all(|(name, field)| event.get(name).is_some_and(|value| matches(field, value)))
-        }
-        (Value::Array(values), event) => values.contains(event),
-        _ => panic!("not a pattern: {pattern}"),
-    }
 }
