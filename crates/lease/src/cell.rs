@@ -102,11 +102,12 @@ impl Cell {
                     cell.look(&start.subject, &session).await;
                 }
                 (Outcome::Denied(error), Some(session)) if !is_of_principal(&error) => {
-                    // What is held is wiped now; who waits may be told of another version that wraps.
-                    let ended = cell.deny(version, &error);
+                    // It counts from now on; who waits may be told of another version that wraps.
+                    if cell.with(|machine, now| machine.note_denial(start.flight, &error, now)) {
+                        cell.suspect_others();
+                    }
                     cell.look_for_successor(&start.subject, &session).await;
-                    let denied = if ended { Outcome::DeniedBefore } else { Outcome::Denied };
-                    flight.land(denied(error));
+                    flight.land(Outcome::Denied(error));
                 }
                 (outcome, _) => flight.land(outcome),
             }

@@ -47,6 +47,8 @@ pub(crate) struct Flight {
     pub(crate) basis: Basis,
     /// It was denied and the sentinel's verdict is awaited; nothing is served meanwhile.
     verdict_pending: bool,
+    /// It was denied, and that counts already; what this left. It lands once it is known what wraps instead.
+    pub(crate) denied: Option<Basis>,
     landing: watch::Sender<Option<Result<(), LeaseError>>>,
 }
 
@@ -87,7 +89,7 @@ impl Flights {
         let landing = self.queued.take().unwrap_or_else(|| watch::Sender::new(None));
         let (id, waiter) = (self.next_id, landing.subscribe());
         self.next_id += 1;
-        self.in_air.push(Flight { id, basis, verdict_pending: false, landing });
+        self.in_air.push(Flight { id, basis, verdict_pending: false, denied: None, landing });
         (id, waiter)
     }
 
@@ -118,8 +120,17 @@ impl Flights {
         Some(self.in_air.remove(at))
     }
 
+    /// A flight that was denied last of all, and has not landed.
+    pub(crate) fn denied(&self, basis: Basis) -> Option<&Flight> {
+        self.in_air.iter().find(|flight| flight.denied == Some(basis))
+    }
+
+    pub(crate) fn by_id(&mut self, id: u64) -> Option<&mut Flight> {
+        self.in_air.iter_mut().find(|flight| flight.id == id)
+    }
+
     pub(crate) fn await_verdict(&mut self, id: u64) -> Option<Landing> {
-        let flight = self.in_air.iter_mut().find(|flight| flight.id == id)?;
+        let flight = self.by_id(id)?;
         flight.verdict_pending = true;
         Some(flight.landing())
     }

@@ -32,8 +32,6 @@ pub(crate) enum Outcome {
     Proven(Proof),
     /// The cloud said no, and it is the tenant's no.
     Denied(Arc<ProviderError>),
-    /// The same, and the lease was ended by it before the flight landed.
-    DeniedBefore(Arc<ProviderError>),
     /// The cloud said no to us as ourselves: the sentinel was denied as well.
     Masked(Arc<ProviderError>),
     /// No answer that says anything about the binding.
@@ -198,9 +196,15 @@ impl Machine {
         error: Arc<ProviderError>,
         now: Now,
     ) -> bool {
-        let ends = version == self.subject.binding.version && matches!(self.phase, Phase::Live(_));
+        if version != self.subject.binding.version || self.is_suspended() {
+            return false;
+        }
+        let ends = matches!(self.phase, Phase::Live(_));
         if ends {
             self.deny(error, now);
+        } else {
+            // A success that began before it does not count.
+            self.denials += 1;
         }
         ends
     }
@@ -310,6 +314,10 @@ impl Machine {
 
     fn join_or_start(&mut self, now: Now) -> Step {
         if let Some(flight) = self.flights.valid(self.basis()) {
+            return Step::Wait(flight.landing(), None);
+        }
+        // What comes of the newest denial is about to be told.
+        if let (Phase::Idle, Some(flight)) = (&self.phase, self.flights.denied(self.basis())) {
             return Step::Wait(flight.landing(), None);
         }
         if !self.flights.has_place() {

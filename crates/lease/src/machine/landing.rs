@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_ids::BindingVersion;
 use leasehold_provider::ProviderError;
 
 use super::{Machine, Means, Now, Outcome, Phase};
-use crate::flights::{Flight, Landing};
+use crate::flights::{Basis, Flight, Landing};
 use crate::live::{Live, Proof};
 use crate::{EndReason, LeaseError, schedule, strangers};
 
@@ -16,23 +17,29 @@ impl Machine {
         self.flights.await_verdict(flight)
     }
 
+    /// `flight` was denied, and lands later. That counts from now on, in whatever phase: what began before it proves nothing
+    /// any more, and what begins after it is not undone when the flight lands. Whether it ended a live lease.
+    pub(crate) fn note_denial(&mut self, flight: u64, error: &Arc<ProviderError>, now: Now) -> bool {
+        self.expire(now);
+        let was_live = matches!(self.phase, Phase::Live(_));
+        let Some(version) = self.flights.by_id(flight).map(|flight| flight.basis.version) else { return false };
+        let left = self.count_denial(version, error, now);
+        if let Some(flight) = self.flights.by_id(flight) {
+            flight.denied = left;
+        }
+        was_live && left.is_some()
+    }
+
     /// `flight` ended. Tells its waiters what came of it.
     pub(crate) fn land(&mut self, flight: u64, outcome: Outcome, now: Now, means: &Means<'_>) {
         let Some(flight) = self.flights.remove(flight) else { return };
         self.expire(now);
         // What an older proof said of our own identity, this one says anew.
         self.masked = matches!(outcome, Outcome::Masked(_));
+        let denied = matches!(outcome, Outcome::Denied(_));
         let result = match outcome {
             Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
-            Outcome::Denied(error)
-                if flight.basis.version == self.subject.binding.version && !self.is_suspended() =>
-            {
-                self.deny(Arc::clone(&error), now);
-                Err(if self.stranger { strangers::refusal(error) } else { LeaseError::Denied(error) })
-            }
-            Outcome::DeniedBefore(error) => Err(LeaseError::Denied(error)),
-            // What was denied is not the binding that we have now.
-            Outcome::Denied(_) => Err(LeaseError::Ended(EndReason::Changed)),
+            Outcome::Denied(error) => Err(self.denied(&flight, error, now)),
             Outcome::Masked(error) => {
                 self.unanswered(Some(Arc::clone(&error)), None, now);
                 Err(LeaseError::Masked(error))
@@ -43,8 +50,8 @@ impl Machine {
                 Err(error)
             }
         };
-        if result.is_err() && self.retry_at.is_none() {
-            // Whatever went wrong, a lease that is wanted is tried again.
+        if result.is_err() && self.retry_at.is_none() && !denied {
+            // Whatever went wrong, a lease that is wanted is tried again. What a denial means has been seen to.
             self.unanswered(None, None, now);
         }
         self.refusal = result.as_ref().err().cloned();
@@ -83,12 +90,44 @@ impl Machine {
         Ok(())
     }
 
+    fn denied(&mut self, flight: &Flight, error: Arc<ProviderError>, now: Now) -> LeaseError {
+        let left = flight.denied.or_else(|| self.count_denial(flight.basis.version, &error, now));
+        let Some(left) = left else { return LeaseError::Ended(EndReason::Changed) };
+        if self.stranger {
+            // Nothing is held, and nobody but those who wait for this proof wants it: it is not retried.
+            return strangers::refusal(error);
+        }
+        // It is the last word, unless something happened since.
+        if matches!(self.phase, Phase::Idle) && left == self.basis() {
+            self.be_denied(Arc::clone(&error), now);
+        }
+        LeaseError::Denied(error)
+    }
+
+    /// Counts a denial of a proof that began under `version` of the binding, and says what that leaves; nothing if it is not
+    /// the binding that we have now. Where nothing was held, whether the lease is denied is told when the flight lands.
+    fn count_denial(
+        &mut self,
+        version: BindingVersion,
+        error: &Arc<ProviderError>,
+        now: Now,
+    ) -> Option<Basis> {
+        if version != self.subject.binding.version || self.is_suspended() {
+            return None;
+        }
+        match &self.phase {
+            Phase::Idle => self.denials += 1,
+            _ => self.deny(Arc::clone(error), now),
+        }
+        Some(self.basis())
+    }
+
     pub(super) fn deny(&mut self, error: Arc<ProviderError>, now: Now) {
         self.denials += 1;
-        if self.stranger && matches!(self.phase, Phase::Idle) {
-            // Nothing is held, and nobody but those who wait for this proof wants it: it is not retried.
-            return;
-        }
+        self.be_denied(error, now);
+    }
+
+    fn be_denied(&mut self, error: Arc<ProviderError>, now: Now) {
         let since = match &self.phase {
             Phase::Denied { since, .. } => *since,
             _ => now.at,
