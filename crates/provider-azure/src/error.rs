@@ -157,8 +157,7 @@ fn vault(call: Call, refusal: &Refusal, throttled: Fault) -> Fault {
         ("Unauthorized", _) => Fault::SessionExpired,
 
         ("Forbidden", Some("KeyDisabled")) => Fault::KeyUnusable(KeyState::Disabled),
-        // Nobody may wrap with it before its time; it is as good as disabled until then.
-        ("Forbidden", Some("KeyNotYetValid")) => Fault::KeyUnusable(KeyState::Disabled),
+        ("Forbidden", Some("KeyNotYetValid")) => Fault::KeyUnusable(KeyState::NotYetValid),
         ("Forbidden", Some("KeyExpired")) => Fault::KeyUnusable(KeyState::Expired),
         // The principal lacks the permission; or nobody has it for lack of the operation among the key's; or the network
         // that we come from is shut out. An answer without an inner code is Managed HSM's.

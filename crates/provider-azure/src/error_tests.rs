@@ -101,7 +101,7 @@ fn vault_rows() -> Vec<Row> {
         both(403, "Forbidden", Some("KeyOperationForbidden"), "", key()),
         both(403, "Forbidden", None, "Caller not authorized", key()),
         both(403, "Forbidden", Some("KeyDisabled"), "", disabled()),
-        both(403, "Forbidden", Some("KeyNotYetValid"), "", disabled()),
+        both(403, "Forbidden", Some("KeyNotYetValid"), "", KeyUnusable(KeyState::NotYetValid)),
         both(403, "Forbidden", Some("KeyExpired"), "", KeyUnusable(KeyState::Expired)),
         both(403, "Forbidden", Some("SomethingNew"), "", Unavailable),
         both(404, "KeyNotFound", None, "", KeyUnusable(KeyState::NotFound)),

@@ -226,7 +226,7 @@ fn usable_now(attributes: &KeyAttributes, now: OffsetDateTime) -> Result<(), Pro
         return unusable(KeyState::Disabled, "the vault says that the newest version of the key is disabled");
     }
     if attributes.not_before.is_some_and(|start| start > now) {
-        return unusable(KeyState::Disabled, "the vault says that the key may not be used yet");
+        return unusable(KeyState::NotYetValid, "the vault says that the key may not be used yet");
     }
     if attributes.expires.is_some_and(|end| end <= now) {
         return unusable(

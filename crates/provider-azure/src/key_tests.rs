@@ -76,7 +76,7 @@ fn keys_that_cannot_wrap_are_refused_with_advice() {
 fn a_key_that_nobody_may_use_now_is_unusable() {
     for (pointer, value, state) in [
         ("/attributes/enabled", json!(false), KeyState::Disabled),
-        ("/attributes/nbf", json!(NOW + 1), KeyState::Disabled),
+        ("/attributes/nbf", json!(NOW + 1), KeyState::NotYetValid),
         ("/attributes/exp", json!(NOW), KeyState::Expired),
     ] {
         assert_eq!(fit(&with(pointer, value)), Err(Fault::KeyUnusable(state)), "{pointer}");

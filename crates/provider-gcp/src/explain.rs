@@ -273,7 +273,7 @@ fn unusable(plan: &Plan, state: KeyState, error: &ProviderError) -> Cause {
                 shell::each_version(key, "DISABLED", "enable")
             ),
         ),
-        KeyState::NotFound | KeyState::Expired => no_such_key(plan),
+        KeyState::NotFound | KeyState::Expired | KeyState::NotYetValid => no_such_key(plan),
     }
 }
 

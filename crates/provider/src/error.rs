@@ -34,8 +34,10 @@ pub enum KeyState {
     PendingDeletion,
     /// There is no such key.
     NotFound,
-    /// Past its expiry.
+    /// Past its expiry. Some clouds go on unwrapping with such a key, and refuse wraps alone.
     Expired,
+    /// Before the date from which on it may be used; as with [`Self::Expired`].
+    NotYetValid,
 }
 
 impl fmt::Display for KeyState {
@@ -45,6 +47,7 @@ impl fmt::Display for KeyState {
             Self::PendingDeletion => "pending deletion or import",
             Self::NotFound => "not found",
             Self::Expired => "expired",
+            Self::NotYetValid => "not valid yet",
         })
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn causes(
             ),
         )],
         ("KeyOperationForbidden" | OPERATIONS_MISSING, _) => vec![operations(commands)],
-        ("KeyNotYetValid", _) => {
+        ("KeyNotYetValid", _) | (_, Fault::KeyUnusable(KeyState::NotYetValid)) => {
             vec![validity(commands, "NOT_YET_VALID", "may not be used yet", "--not-before")]
         }
         ("KeyExpired", _) | (_, Fault::KeyUnusable(KeyState::Expired)) => {

@@ -160,7 +160,13 @@ fn key_rows() -> Vec<Row> {
     vec![
         (Unwrap, KeyUnusable(KeyState::Disabled), Some("KeyDisabled"), &["KEY_DISABLED"], "--enabled true"),
         (Describe, KeyUnusable(KeyState::Disabled), None, &["KEY_DISABLED"], "az keyvault key list-versions"),
-        (Wrap, KeyUnusable(KeyState::Disabled), Some("KeyNotYetValid"), &["NOT_YET_VALID"], "--not-before"),
+        (
+            Wrap,
+            KeyUnusable(KeyState::NotYetValid),
+            Some("KeyNotYetValid"),
+            &["NOT_YET_VALID"],
+            "--not-before",
+        ),
         (
             Wrap,
             KeyUnusable(KeyState::Expired),

@@ -152,14 +152,14 @@ async fn an_expired_key_unwraps_but_does_not_wrap() {
 }
 
 #[tokio::test]
-async fn a_key_before_its_time_is_as_good_as_disabled() {
+async fn a_key_before_its_time_wraps_nothing() {
     let bench = Bench::start().await;
     let session = bench.assume().await.unwrap();
     let version = bench.version(&session).await;
     let validity = KeyValidity { not_before_in_seconds: Some(3600), expires_in_seconds: None };
     bench.world.azure().set_key_validity(&bench.tenant.key, None, validity).unwrap();
     let error = bench.wrap(&session, &version).await.unwrap_err();
-    assert_eq!(told(&error), (&Fault::KeyUnusable(KeyState::Disabled), Some("KeyNotYetValid")));
+    assert_eq!(told(&error), (&Fault::KeyUnusable(KeyState::NotYetValid), Some("KeyNotYetValid")));
 }
 
 #[tokio::test]
