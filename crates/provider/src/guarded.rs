@@ -143,9 +143,9 @@ fn late() -> ProviderError {
     ProviderError::new(Fault::Unavailable, "the cloud did not answer in time").with_code(Some(DEADLINE))
 }
 
-/// A canary is unwrapped by proofs alone; everything else is a request.
-fn lane(context: &WrapContext<'_>) -> Lane {
-    if context.purpose == Purpose::Canary { Lane::Proof } else { Lane::Request }
+/// A canary is unwrapped by proofs alone; everything else is a request, unless its session is for a proof.
+fn lane(session: &Session, context: &WrapContext<'_>) -> Lane {
+    if context.purpose == Purpose::Canary { Lane::Proof } else { session.lane() }
 }
 
 #[async_trait]
@@ -181,7 +181,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<Generated>, ProviderError> {
         let attempt = || self.inner.generate(session, length, version, context);
-        self.call(session.tenant(), lane(&context), attempt).await
+        self.call(session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn generate_without_plaintext(
@@ -192,7 +192,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
         let attempt = || self.inner.generate_without_plaintext(session, length, version, context);
-        self.call(session.tenant(), lane(&context), attempt).await
+        self.call(session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn wrap(
@@ -203,7 +203,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
         let attempt = || self.inner.wrap(session, key, version, context);
-        self.call(session.tenant(), lane(&context), attempt).await
+        self.call(session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn unwrap(
@@ -213,7 +213,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<PlaintextKey>, ProviderError> {
         let attempt = || self.inner.unwrap(session, ciphertext, context);
-        self.call(session.tenant(), lane(&context), attempt).await
+        self.call(session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn describe(&self, session: &Session) -> Result<Answer<KeyDescription>, ProviderError> {

@@ -228,6 +228,8 @@ async fn a_flood_of_requests_does_not_keep_a_proof_out() {
     bench.inner.henceforth(Step::Answer);
     assert!(bench.at_once(bench.guarded.assume(&binding("a"))).await.is_ok());
     assert!(bench.at_once(canary(&bench.guarded, &session)).await.is_ok());
+    let proving = session.for_a_proof();
+    assert!(bench.at_once(request(&bench.guarded, &proving)).await.is_ok(), "whatever the proof unwraps");
     assert!(requests.iter().all(|request| !request.is_finished()));
 }
 
