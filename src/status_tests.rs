@@ -116,6 +116,12 @@ fn cloud_rows() -> Vec<Row> {
             "REQUEST_DENIED",
             false,
         ),
+        (
+            lease(LeaseError::OutOfDate(cloud(Fault::KeyUnusable(KeyState::Expired)))),
+            Code::FailedPrecondition,
+            "REQUEST_DENIED",
+            false,
+        ),
         (lease(LeaseError::Lapsed(None)), Code::Unavailable, "LEASE_LAPSED", true),
         (
             lease(LeaseError::Unavailable(cloud(Fault::Unavailable))),

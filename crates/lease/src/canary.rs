@@ -1,22 +1,23 @@
 //! The canary: a wrapped random value, not a secret, whose unwrapping is the second half of every proof.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use leasehold_envelope::{
     Body, EncryptionContext, Envelope, Header, HeaderDigest, Hierarchy, KeyVersion, Purpose, WrappedKey,
 };
-use leasehold_ids::BindingVersion;
 use leasehold_provider::{Ciphertext, KeyProvider, Session, WrapContext};
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
 use leasehold_tenant::Binding;
 
 use crate::LeaseError;
 
-/// The canary of one version of a binding's key.
+/// The canary of one version of a binding's key; or what a caller lent in its place, see `lent`.
 #[derive(Debug, Clone)]
 pub(crate) struct Canary {
+    purpose: Purpose,
     header: HeaderDigest,
+    context: EncryptionContext,
     ciphertext: Ciphertext,
 }
 
@@ -31,7 +32,20 @@ impl Canary {
         let header = envelope.header();
         let ciphertext =
             Ciphertext { bytes: Bytes::clone(ciphertext), key_version: header.key_version.clone() };
-        Ok(Self { header: header.digest(), ciphertext })
+        Ok(Self::own(binding, header.digest(), ciphertext))
+    }
+
+    fn own(binding: &Binding, header: HeaderDigest, ciphertext: Ciphertext) -> Self {
+        Self { purpose: Purpose::Canary, header, context: binding.canary_context.clone(), ciphertext }
+    }
+
+    /// A caller's wrapped key.
+    pub(crate) fn lent(header: HeaderDigest, ciphertext: Ciphertext, context: EncryptionContext) -> Self {
+        Self { purpose: Purpose::Dek, header, context, ciphertext }
+    }
+
+    pub(crate) fn is_lent(&self) -> bool {
+        self.purpose != Purpose::Canary
     }
 
     /// A new canary under `version` of the binding's key, with its value, which only a check of it needs.
@@ -54,7 +68,7 @@ impl Canary {
         }
         let body = Body::Direct { ciphertext: ciphertext.bytes.clone() };
         let wrapped = Envelope::new(header, body).map_err(LeaseError::Envelope)?.encode();
-        Ok((Self { header: digest, ciphertext }, value, wrapped))
+        Ok((Self::own(binding, digest, ciphertext), value, wrapped))
     }
 
     /// A new canary under `version`, which opened with its own value: whatever is wrapped under that version will, too.
@@ -66,7 +80,7 @@ impl Canary {
         arena: &Arena,
     ) -> Result<(Self, WrappedKey), LeaseError> {
         let (canary, value, wrapped) = Self::make(provider, session, binding, version, arena).await?;
-        if !canary.open(provider, session, binding).await?.matches(&value) {
+        if !canary.open(provider, session).await?.matches(&value) {
             return Err(LeaseError::Internal("the key gave back another value than it was given"));
         }
         Ok((canary, wrapped))
@@ -77,9 +91,8 @@ impl Canary {
         &self,
         provider: &dyn KeyProvider,
         session: &Session,
-        binding: &Binding,
     ) -> Result<PlaintextKey, LeaseError> {
-        let opened = provider.unwrap(session, &self.ciphertext, self.context(binding)).await;
+        let opened = provider.unwrap(session, &self.ciphertext, self.bound()).await;
         Ok(opened.map_err(|error| LeaseError::from_proof(Arc::new(error)))?.value)
     }
 
@@ -91,26 +104,13 @@ impl Canary {
         &self.ciphertext.key_version
     }
 
-    /// What the canary was bound to when it was wrapped.
-    pub(crate) fn context<'a>(&'a self, binding: &'a Binding) -> WrapContext<'a> {
-        WrapContext { purpose: Purpose::Canary, header: &self.header, context: &binding.canary_context }
-    }
-}
-
-/// The canary of a version that has none in the registry. Its first proof makes it, and the later ones open it again: they
-/// then need no more calls, nor any other permission, than those of the version that activation saw.
-#[derive(Debug, Default)]
-pub(crate) struct Foster(Mutex<Option<(BindingVersion, Canary)>>);
-
-impl Foster {
-    /// The canary that was made for `binding` as it is, if there is one.
-    pub(crate) fn of(&self, binding: &Binding) -> Option<Canary> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref().filter(|(version, _)| *version == binding.version).map(|(_, canary)| canary.clone())
+    pub(crate) fn header(&self) -> &HeaderDigest {
+        &self.header
     }
 
-    pub(crate) fn keep(&self, binding: &Binding, canary: Canary) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((binding.version, canary));
+    /// What it was bound to when it was wrapped.
+    pub(crate) fn bound(&self) -> WrapContext<'_> {
+        WrapContext { purpose: self.purpose, header: &self.header, context: &self.context }
     }
 }
 

@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use leasehold_clock::Moment;
 use leasehold_envelope::ContextCommitment;
 use leasehold_ids::BindingVersion;
-use leasehold_provider::{Fault, ProviderError};
+use leasehold_provider::{Fault, KeyState, ProviderError};
 use tokio::sync::Notify;
 
-use crate::canary::Foster;
+use crate::canary::Canary;
 use crate::family::{Family, Turn};
 use crate::flights::{Landing, Start};
 use crate::forbidden::Forbidden;
 use crate::hub::Hub;
+use crate::lent::{Fingerprint, Lent};
 use crate::live::Live;
-use crate::machine::{Machine, Means, Now, Outcome};
-use crate::prover::{Answered, Prover};
-use crate::rotation::is_of_principal;
+use crate::machine::{Landed, Machine, Means, Now, Outcome, Reach};
+use crate::prover::{Answered, Prover, is_of_principal};
 use crate::subject::LeaseId;
 use crate::{LeaseError, LeaseEvent, LeaseState, Subject};
 
@@ -27,7 +27,7 @@ pub(crate) struct Cell {
     hub: Arc<Hub>,
     family: Arc<Family>,
     prover: Prover,
-    foster: Foster,
+    pub(crate) lent: Lent,
     guarded: Mutex<Guarded>,
     /// Tells the keeper to look at the time again.
     wake: Notify,
@@ -53,8 +53,8 @@ impl Cell {
         (&id.binding, id.key_version.as_str()).hash(&mut seed);
         let machine = Machine::new(subject, hub.clock.now(), seed.finish());
         let guarded = Guarded { machine, forbidden: Forbidden::default(), kept: false, gone: false };
-        let (foster, guarded) = (Foster::default(), Mutex::new(guarded));
-        Self { id, hub, family, prover, foster, guarded, wake: Notify::new() }
+        let (lent, guarded) = (Lent::default(), Mutex::new(guarded));
+        Self { id, hub, family, prover, lent, guarded, wake: Notify::new() }
     }
 
     pub(crate) fn id(&self) -> &LeaseId {
@@ -90,28 +90,40 @@ impl Cell {
         self.hub.runtime.spawn(async move {
             // Should the task be torn down, its waiters are told.
             let version = start.subject.binding.version;
-            let flight = InFlight { cell: &cell, id: Some(start.flight), version };
-            let place = cell.family.place(&cell.id.key_version).await;
+            let mut flight = InFlight { cell: &cell, id: Some(start.flight), version, lent: None };
+            let key_version = &cell.id.key_version;
+            let place = cell.family.place(key_version).await;
+            let exhibit = cell.family.exhibit(&start.subject.binding, key_version, cell.lent.newest());
+            let exhibit = match exhibit {
+                Ok(exhibit) => exhibit,
+                Err(error) => return flight.land(Outcome::Failed(error), None),
+            };
+            flight.lent = exhibit.lent();
             let pause = || cell.pause(start.flight);
-            let proof = cell.prover.prove(&start, &cell.id.key_version, &cell.foster, pause);
-            let Answered { outcome, session } = proof.await;
+            let answered = cell.prover.prove(&start, key_version, exhibit, pause).await;
             drop(place);
-            match (outcome, session) {
-                (Outcome::Proven(proof), Some(session)) => {
-                    flight.land(Outcome::Proven(proof));
-                    cell.look(&start.subject, &session).await;
-                }
-                (Outcome::Denied(error), Some(session)) if !is_of_principal(&error) => {
-                    // It counts from now on; who waits may be told of another version that wraps.
-                    if cell.with(|machine, now| machine.note_denial(start.flight, &error, now)) {
-                        cell.suspect_others();
-                    }
-                    cell.look_for_successor(&start.subject, &session).await;
-                    flight.land(Outcome::Denied(error));
-                }
-                (outcome, _) => flight.land(outcome),
-            }
+            cell.conclude_proof(&start, flight, answered).await;
         });
+    }
+
+    async fn conclude_proof(self: &Arc<Self>, start: &Start, flight: InFlight<'_>, answered: Answered) {
+        let Answered { outcome, session, opened } = answered;
+        match (outcome, session) {
+            (Outcome::Proven(proof), Some(session)) => {
+                flight.land(Outcome::Proven(proof), opened);
+                self.look(&start.subject, &session).await;
+            }
+            (Outcome::Denied { error, reach: Reach::Version }, Some(session)) => {
+                // It counts from now on; who waits may be told of another version that wraps.
+                let ended = self.with(|machine, now| machine.note_denial(start.flight, &error, now));
+                if ended || (flight.lent.is_some() && is_of_principal(&error)) {
+                    self.suspect_others();
+                }
+                self.look_for_successor(&start.subject, &session).await;
+                flight.land(Outcome::Denied { error, reach: Reach::Version }, None);
+            }
+            (outcome, _) => flight.land(outcome, None),
+        }
     }
 
     /// Waits for a proof to land, until `deadline`.
@@ -145,10 +157,17 @@ impl Cell {
         self: &Arc<Self>,
         version: BindingVersion,
         context: &ContextCommitment,
+        asked: Asked,
         error: ProviderError,
     ) -> LeaseError {
         let error = Arc::new(error);
         match error.fault() {
+            // It says nothing of unwraps, which are what is held for. A proof will tell.
+            Fault::KeyUnusable(KeyState::Expired | KeyState::NotYetValid) if asked == Asked::Wrap => {
+                let interval = self.hub.settings.suspicion_interval;
+                self.with(|machine, now| machine.suspect(now.at, interval));
+                return LeaseError::OutOfDate(error);
+            }
             Fault::KeyUnusable(_) => {
                 // If there may be a version that wraps instead, it is looked for now; the proof is what does it.
                 let wraps = !self.id.key_version.is_none() && self.family.wrapping() == self.id.key_version;
@@ -278,20 +297,30 @@ impl Cell {
     }
 }
 
+/// What a request wanted of the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Wrap,
+    Unwrap,
+}
+
 /// A proof under way; lands exactly once, whatever becomes of its task.
 struct InFlight<'a> {
     cell: &'a Arc<Cell>,
     id: Option<u64>,
     /// The binding's, as the proof is about it.
     version: BindingVersion,
+    /// What it opens, if a caller lent it.
+    lent: Option<Fingerprint>,
 }
 
 impl InFlight<'_> {
-    fn land(mut self, outcome: Outcome) {
-        self.report(outcome);
+    /// `opened` is what proved it.
+    fn land(mut self, outcome: Outcome, opened: Option<Canary>) {
+        self.report(outcome, opened);
     }
 
-    fn report(&mut self, outcome: Outcome) {
+    fn report(&mut self, outcome: Outcome, opened: Option<Canary>) {
         let Some(id) = self.id.take() else { return };
         let (cell, hub) = (self.cell, &self.cell.hub);
         let means = Means {
@@ -299,26 +328,32 @@ impl InFlight<'_> {
             sealing_key_max_age: hub.settings.sealing_key_max_age,
             epoch: hub.next_epoch(),
         };
-        if let Outcome::Denied(error) = &outcome
-            && is_of_principal(error)
-        {
+        if let Outcome::Denied { error, reach: Reach::Binding } = &outcome {
             // Before this one, whose landing lets go on who waits for the verdict.
             cell.deny_others(self.version, error);
         }
-        let refusal = cell.with(|machine, now| {
-            machine.land(id, outcome, now, &means);
-            machine.refusal().cloned()
+        let (landed, refusal) = cell.with(|machine, now| {
+            let landed = machine.land(id, outcome, now, &means);
+            (landed, machine.refusal().cloned())
         });
+        let version = &cell.id.key_version;
         if let Some(refusal) = refusal {
-            cell.family.refused(&cell.id.key_version, &refusal, hub.clock.now());
+            cell.family.refused(version, &refusal, self.lent, hub.clock.now());
         }
+        if let (Some(landed), Some(opened)) = (&landed, opened)
+            && landed.counts()
+        {
+            cell.family.keep(version, opened);
+        }
+        // Whoever asks again once they are told is let in anew.
         hub.retire(cell);
+        landed.into_iter().for_each(Landed::tell);
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.report(Outcome::Failed(LeaseError::Internal("a proof was abandoned")));
+        self.report(Outcome::Failed(LeaseError::Internal("a proof was abandoned")), None);
     }
 }
 

@@ -43,6 +43,13 @@ pub enum LeaseError {
     /// context does.
     #[error("the tenant's cloud denies this request")]
     RequestDenied(#[source] Arc<ProviderError>),
+    /// The version of the key that wraps is past its expiry, or before the date from which it may be used; the cloud wraps
+    /// nothing with it. The tenant makes a new version, which is followed by itself, or changes the dates. What was wrapped
+    /// before still unwraps.
+    #[error(
+        "the key wraps nothing outside of its dates: make a new version or change them; what it wrapped still unwraps"
+    )]
+    OutOfDate(#[source] Arc<ProviderError>),
     /// The bound passed without a proof, because the cloud did not answer. Retry.
     #[error("the lease lapsed: its bound passed without a proof")]
     Lapsed(#[source] Option<Arc<ProviderError>>),

@@ -312,7 +312,7 @@ impl<'a> Examiner<'a> {
                 return self.fail(Stage::Canary, error, None).await;
             }
         };
-        let opened = self.provider.unwrap(session, canary.ciphertext(), canary.context(self.binding));
+        let opened = self.provider.unwrap(session, canary.ciphertext(), canary.bound());
         let (answer, took) = self.timed(opened).await;
         match answer {
             Ok(Answer { request_id, .. }) => {

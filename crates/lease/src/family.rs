@@ -3,6 +3,8 @@
 //!
 //! On a cloud without versions there is one lease, of the empty version, and all of this says what that lease says.
 
+mod bonds;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +12,14 @@ use leasehold_clock::Moment;
 use leasehold_envelope::KeyVersion;
 use leasehold_ids::{BindingName, LeaseEpoch};
 use leasehold_provider::ProviderError;
+use leasehold_tenant::Binding;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::bonds::Bonds;
 use crate::canary::Canary;
 use crate::hub::MAX_VERSIONS;
-use crate::strangers::{AT_ONCE, Strangers};
+use crate::lent::{Exhibit, Fingerprint, Loan};
+use crate::strangers::AT_ONCE;
 use crate::{LeaseError, LeaseEvent, LeaseState, LeaseView, Subject};
 
 /// The leases of one binding. Its lock is held for a few comparisons, and no other is taken under it.
@@ -47,47 +52,12 @@ pub(crate) struct Turn<'a> {
     pub(crate) denial: Option<&'a Arc<ProviderError>>,
 }
 
-#[derive(Debug)]
-struct Bonds {
-    /// The revision that `stored` is of.
-    revision: u64,
-    /// The version of the canary that activation left.
-    stored: KeyVersion,
-    /// Versions that wrapped after it; the last one wraps.
-    adopted: Vec<KeyVersion>,
-    /// The version that wraps by the cloud's word.
-    named: Option<KeyVersion>,
-    /// When the cloud was last asked for that word.
-    looked: Option<Moment>,
-    /// Versions that were live once, the newest last.
-    proven: Vec<KeyVersion>,
-    /// The leases that are not idle.
-    states: Vec<(KeyVersion, LeaseState)>,
-    /// While any of them is live.
-    epoch: Option<LeaseEpoch>,
-    /// The denial that was told last.
-    told: Option<Arc<ProviderError>>,
-    holds: usize,
-    strangers: Strangers,
-}
-
 impl Family {
     /// # Errors
     /// [`LeaseError::NotActivated`].
     pub(crate) fn new(subject: &Subject, now: Moment) -> Result<Self, LeaseError> {
-        let bonds = Bonds {
-            revision: subject.revision,
-            stored: Canary::of(&subject.binding)?.key_version().clone(),
-            adopted: Vec::new(),
-            named: None,
-            looked: None,
-            proven: Vec::new(),
-            states: Vec::new(),
-            epoch: None,
-            told: None,
-            holds: 0,
-            strangers: Strangers::new(now),
-        };
+        let stored = Canary::of(&subject.binding)?.key_version().clone();
+        let bonds = Bonds::new(subject.revision, subject.binding.key.clone(), stored, now);
         let binding = subject.name().clone();
         Ok(Self { binding, bonds: Mutex::new(bonds), places: Semaphore::new(AT_ONCE) })
     }
@@ -97,11 +67,7 @@ impl Family {
         let mut bonds = self.lock();
         if subject.revision > bonds.revision {
             let stored = Canary::of(&subject.binding)?.key_version().clone();
-            if stored != bonds.stored {
-                (bonds.named, bonds.looked) = (None, None);
-                bonds.adopted.clear();
-            }
-            (bonds.revision, bonds.stored) = (subject.revision, stored);
+            bonds.follow(subject.revision, &subject.binding.key, stored);
         }
         Ok(())
     }
@@ -164,18 +130,63 @@ impl Family {
         looks
     }
 
+    /// The same after a wrap under `version` that its dates forbid: at once, and then at most one in `interval`.
+    pub(crate) fn begin_look_for_newer(&self, version: &KeyVersion, interval: Duration, now: Moment) -> bool {
+        let mut bonds = self.lock();
+        let due = bonds.outdated.is_none_or(|at| now.since(at) >= interval);
+        let looks = due && bonds.has_versions() && bonds.wrapping() == version;
+        if looks {
+            (bonds.looked, bonds.outdated) = (Some(now), Some(now));
+        }
+        looks
+    }
+
     /// The next proof is followed by a look, however long ago the last one was.
     pub(crate) fn look_again(&self) {
         self.lock().looked = None;
     }
 
-    /// The cloud says that `version` wraps. It does so from the moment that its lease is live.
+    /// The cloud says that `version` wraps. It does so from the moment that its lease is live by a proof that wrapped.
     pub(crate) fn named(&self, version: &KeyVersion) {
         let mut bonds = self.lock();
         bonds.named = Some(version.clone());
-        if bonds.state_of(version) == LeaseState::Live {
-            bonds.adopt(version);
+        bonds.adopt_named(version);
+    }
+
+    /// Whether `version` is the one that wraps, or may be as soon as it lives.
+    pub(crate) fn can_wrap(&self, version: &KeyVersion) -> bool {
+        self.lock().can_wrap(version)
+    }
+
+    /// What the proof of `version` is to open, if a caller lent `lent` for it.
+    ///
+    /// # Errors
+    /// [`LeaseError::NotActivated`].
+    pub(crate) fn exhibit(
+        &self,
+        binding: &Binding,
+        version: &KeyVersion,
+        lent: Option<Canary>,
+    ) -> Result<Exhibit, LeaseError> {
+        let stored = Canary::of(binding)?;
+        if stored.key_version() == version {
+            return Ok(Exhibit::Open(stored));
         }
+        let bonds = self.lock();
+        let kept = bonds.canary(version).cloned();
+        if let Some(own) = kept.clone().filter(|kept| !kept.is_lent()) {
+            return Ok(Exhibit::Open(own));
+        }
+        let is_to_wrap = bonds.named.as_ref() == Some(version);
+        Ok(match kept.or(lent) {
+            Some(lent) if !is_to_wrap => Exhibit::Open(lent),
+            lent => Exhibit::Make { or: lent },
+        })
+    }
+
+    /// Keeps what proved `version`, for the next proofs; if that shows that it can wrap, and the cloud named it, it does.
+    pub(crate) fn keep(&self, version: &KeyVersion, opened: Canary) {
+        self.lock().keep(version, opened);
     }
 
     /// `version` was denied and the cloud names no other that works: the one before it wraps again. What to tell of that.
@@ -254,101 +265,39 @@ impl Family {
         self.places.acquire().await.ok()
     }
 
-    /// A proof of `version` was refused in a way that the next one would be too.
-    pub(crate) fn refused(&self, version: &KeyVersion, error: &LeaseError, now: Moment) {
+    /// A proof of `version`, by what was lent for it, was refused in a way that the next one would be too.
+    pub(crate) fn refused(
+        &self,
+        version: &KeyVersion,
+        error: &LeaseError,
+        lent: Option<Fingerprint>,
+        now: Moment,
+    ) {
         let mut bonds = self.lock();
         if !bonds.knows(version) {
-            bonds.strangers.refuse(version.clone(), error.clone(), now);
+            bonds.strangers.refuse(version, lent, error.clone(), now);
         }
+    }
+
+    /// Whether this very wrapped key was refused just now, whose version is a stranger.
+    ///
+    /// # Errors
+    /// What it was refused with.
+    pub(crate) fn recall(
+        &self,
+        version: &KeyVersion,
+        lent: Loan<'_>,
+        now: Moment,
+    ) -> Result<(), LeaseError> {
+        let mut bonds = self.lock();
+        if bonds.knows(version) || !bonds.strangers.remembers(now) {
+            return Ok(());
+        }
+        bonds.strangers.recall(version, Some(lent.fingerprint()))
     }
 
     /// The cloud denied us the principal, whatever version it was asked for.
     pub(crate) fn barred(&self, error: &Arc<ProviderError>, now: Moment) {
         self.lock().strangers.bar(Arc::clone(error), now);
-    }
-}
-
-// === impl Bonds ===
-
-impl Bonds {
-    fn wrapping(&self) -> &KeyVersion {
-        self.adopted.last().unwrap_or(&self.stored)
-    }
-
-    fn has_versions(&self) -> bool {
-        !self.stored.is_none()
-    }
-
-    fn knows(&self, version: &KeyVersion) -> bool {
-        !self.has_versions()
-            || *version == self.stored
-            || self.named.as_ref() == Some(version)
-            || self.adopted.contains(version)
-            || self.proven.contains(version)
-    }
-
-    /// Whether the state of `version` says something of the binding. One that never lived and wraps nothing does not.
-    fn counts(&self, version: &KeyVersion) -> bool {
-        self.wrapping() == version || self.proven.contains(version)
-    }
-
-    fn state_of(&self, version: &KeyVersion) -> LeaseState {
-        self.states.iter().find(|(other, _)| other == version).map_or(LeaseState::Idle, |(_, state)| *state)
-    }
-
-    /// The state of the binding.
-    fn state(&self) -> LeaseState {
-        let counting = self.states.iter().filter(|(version, _)| self.counts(version));
-        LeaseState::together(counting.map(|(version, state)| (version == self.wrapping(), *state)))
-    }
-
-    fn any_live(&self) -> bool {
-        self.states.iter().any(|(_, state)| *state == LeaseState::Live)
-    }
-
-    fn put(&mut self, version: &KeyVersion, state: LeaseState) {
-        self.states.retain(|(other, _)| other != version);
-        if state != LeaseState::Idle {
-            self.states.push((version.clone(), state));
-        }
-    }
-
-    fn began(&mut self, version: &KeyVersion, run: Option<LeaseEpoch>) {
-        self.epoch = self.epoch.or(run);
-        self.strangers.unbar();
-        if !self.has_versions() {
-            return;
-        }
-        self.proven.retain(|other| other != version);
-        self.proven.push(version.clone());
-        // As many as there may be leases of; those that are in use stay, and their number is bounded too.
-        if self.proven.len() > MAX_VERSIONS {
-            let unused = self.proven.iter().position(|other| self.state_of(other) == LeaseState::Idle);
-            unused.map(|oldest| self.proven.remove(oldest));
-        }
-        if self.named.as_ref() == Some(version) {
-            self.adopt(version);
-        }
-    }
-
-    fn adopt(&mut self, version: &KeyVersion) {
-        if self.wrapping() == version {
-            return;
-        }
-        self.adopted.retain(|other| other != version);
-        self.adopted.push(version.clone());
-        if self.adopted.len() > MAX_VERSIONS {
-            self.adopted.remove(0);
-        }
-    }
-
-    /// Whether this denial was not told yet. One of the principal ends the leases of all versions, and is told once.
-    fn is_news(&mut self, denial: Option<&Arc<ProviderError>>) -> bool {
-        let known = match (&self.told, denial) {
-            (Some(told), Some(denial)) => Arc::ptr_eq(told, denial),
-            _ => false,
-        };
-        self.told = denial.cloned();
-        !known
     }
 }

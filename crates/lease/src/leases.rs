@@ -15,7 +15,8 @@ use crate::cell::{Cell, Run};
 use crate::family::Family;
 use crate::flights::Landing;
 use crate::hub::Hub;
-use crate::machine::Step;
+use crate::lent::Loan;
+use crate::machine::{Machine, Now, Step};
 use crate::subject::LeaseId;
 use crate::{EndReason, LeaseError, LeaseEvent, LeaseView, Providers, Settings, Subject};
 
@@ -201,10 +202,15 @@ impl Leases {
         &self.0
     }
 
-    /// The live lease `id`, after a proof if there is none yet.
-    pub(crate) async fn live(&self, id: &LeaseId, subject: &Subject) -> Result<Run, LeaseError> {
+    /// The live lease `id`, after a proof if there is none yet; by what is `lent`, if nothing else proves it.
+    pub(crate) async fn live(
+        &self,
+        id: &LeaseId,
+        subject: &Subject,
+        lent: Option<Loan<'_>>,
+    ) -> Result<Run, LeaseError> {
         let cell = self.0.cell(id, subject)?;
-        self.look(cell, id, subject, |machine, now| machine.step(subject.binding.version, now)).await
+        self.look(cell, subject, lent, |machine, now| machine.step(subject.binding.version, now)).await
     }
 
     /// The same lease with a session newer than that of `used`, which the cloud no longer honours.
@@ -212,9 +218,9 @@ impl Leases {
         &self,
         used: &Run,
         subject: &Subject,
+        lent: Option<Loan<'_>>,
     ) -> Result<Run, LeaseError> {
-        let (cell, id) = (Arc::clone(&used.cell), used.cell.id());
-        self.look(cell, id, subject, |machine, now| {
+        self.look(Arc::clone(&used.cell), subject, lent, |machine, now| {
             machine.renew_now(&used.live, subject.binding.version, now)
         })
         .await
@@ -233,30 +239,41 @@ impl Leases {
     async fn look(
         &self,
         mut cell: Arc<Cell>,
-        id: &LeaseId,
         subject: &Subject,
-        ask: impl Fn(&mut crate::machine::Machine, crate::machine::Now) -> Step,
+        lent: Option<Loan<'_>>,
+        ask: impl Fn(&mut Machine, Now) -> Step,
     ) -> Result<Run, LeaseError> {
         let deadline = self.deadline();
         for _ in 0..MAX_LOOKS {
+            if let Some(lent) = lent {
+                cell.family().recall(&cell.id().key_version, lent, self.0.clock.now())?;
+            }
             let step = cell.enter(|machine, now| {
                 machine.follow(subject, now);
                 ask(machine, now)
             });
             match step {
-                None => cell = self.0.cell(id, subject)?,
+                None => cell = self.0.cell(cell.id(), subject)?,
                 Some(Step::Serve(live)) => return Ok(Run { cell, live }),
-                Some(Step::Fail(error)) => return Err(error),
+                Some(Step::Fail(error)) => {
+                    lent.into_iter().for_each(|lent| cell.lent.offer(lent));
+                    return Err(error);
+                }
                 Some(Step::Pause(landing)) => {
                     // Whatever the verdict, the next look sees what it did.
                     let _ = cell.landed(landing, deadline).await;
                 }
                 Some(Step::Wait(landing, start)) => {
+                    let ours = start.is_some();
                     if let Some(start) = start {
+                        lent.into_iter().for_each(|lent| cell.lent.replace(lent));
                         cell.launch(start);
                     }
                     match cell.landed(landing, deadline).await {
                         Ok(()) | Err(LeaseError::LeaseOver) => {}
+                        // What was refused is what another caller lent.
+                        Err(LeaseError::Rejected(_) | LeaseError::RequestDenied(_))
+                            if !ours && !cell.family().standing(&cell.id().key_version).known => {}
                         Err(error) => return Err(error),
                     }
                 }

@@ -33,6 +33,7 @@ mod forbidden;
 mod held;
 mod hub;
 mod leases;
+mod lent;
 mod live;
 mod machine;
 mod operations;

@@ -8,6 +8,8 @@ mod landing;
 mod seen;
 mod timer;
 
+pub(crate) use self::landing::Landed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +33,23 @@ pub(crate) struct Now {
 pub(crate) enum Outcome {
     Proven(Proof),
     /// The cloud said no, and it is the tenant's no.
-    Denied(Arc<ProviderError>),
+    Denied {
+        error: Arc<ProviderError>,
+        reach: Reach,
+    },
     /// The cloud said no to us as ourselves: the sentinel was denied as well.
     Masked(Arc<ProviderError>),
     /// No answer that says anything about the binding.
     Failed(LeaseError),
+}
+
+/// What a denied proof says of the other versions of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The same: the principal may not be had, or may not use the key.
+    Binding,
+    /// Nothing.
+    Version,
 }
 
 /// What a request is to do.
@@ -272,7 +286,7 @@ impl Machine {
 // === What the other versions of the key say ===
 
 impl Machine {
-    /// The cloud denied us the principal, which is the same for every version: what is held here ends too.
+    /// The cloud denied the principal, us or the key, which is the same for every version: what is held here ends too.
     pub(crate) fn deny_by_sibling(&mut self, version: BindingVersion, error: &Arc<ProviderError>, now: Now) {
         if version != self.subject.binding.version || self.is_suspended() {
             return;

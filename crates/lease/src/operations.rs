@@ -10,8 +10,9 @@ use leasehold_tenant::{Binding, CacheMode};
 
 use crate::cache::{Entry, EntryKey};
 use crate::canary::{self, Canary};
-use crate::cell::Run;
-use crate::rotation::is_of_principal;
+use crate::cell::{Asked, Run};
+use crate::lent::Loan;
+use crate::prover::is_of_principal;
 use crate::subject::LeaseId;
 use crate::{Held, LeaseError, Leases, Source, Subject};
 
@@ -88,7 +89,8 @@ impl Leases {
         let request = UnwrapRequest::check(&subject.binding, wrapped, context)?;
         let id =
             LeaseId { binding: subject.name().clone(), key_version: request.ciphertext.key_version.clone() };
-        let mut attempts = Attempts::new(self, &id, subject);
+        let lent = Loan { header: &request.header, ciphertext: &request.ciphertext, context };
+        let mut attempts = Attempts::new(self, &id, subject, Some(lent));
         loop {
             let run = attempts.begin().await?;
             let unwrapped = match subject.terms.cache() {
@@ -152,7 +154,9 @@ impl Leases {
         let context = WrapContext { purpose: Purpose::Dek, header: &header, context: request.context };
         let provider = &run.cell.prover().provider;
         let answer = provider.unwrap(&run.live.session, &request.ciphertext, context).await;
-        answer.map_err(|error| run.cell.conclude(binding.version, &request.header.context, error))
+        answer.map_err(|error| {
+            run.cell.conclude(binding.version, &request.header.context, Asked::Unwrap, error)
+        })
     }
 
     /// Makes a wrapped key under the version of the binding's key that wraps. If that one turns out to be denied, and
@@ -173,6 +177,11 @@ impl Leases {
                 Err(LeaseError::Denied(error)) if !is_of_principal(&error) => {
                     let successor = self.successor(&version, subject).await?;
                     version = successor.ok_or(LeaseError::Denied(error))?;
+                }
+                Err(LeaseError::OutOfDate(error)) => {
+                    let wrapping = self.hub().family(subject)?.wrapping();
+                    let newer = Some(wrapping).filter(|wrapping| *wrapping != version);
+                    version = newer.ok_or(LeaseError::OutOfDate(error))?;
                 }
                 done => return done,
             }
@@ -205,13 +214,19 @@ impl Leases {
         let header = canary::header(binding, version, context);
         let digest = header.digest();
         let bound = WrapContext { purpose: Purpose::Dek, header: &digest, context };
-        let mut attempts = Attempts::new(self, &id, subject);
+        let mut attempts = Attempts::new(self, &id, subject, None);
+        let conclude =
+            |run: &Run, error| run.cell.conclude(binding.version, &header.context, Asked::Wrap, error);
         loop {
             let run = attempts.begin().await?;
             let answer =
                 make.ask(run.cell.prover().provider.as_ref(), &run.live.session, version, bound).await;
-            match answer.map_err(|error| run.cell.conclude(binding.version, &header.context, error)) {
+            match answer.map_err(|error| conclude(&run, error)) {
                 Err(error) if attempts.may_repeat(&run, &error) => {}
+                Err(error @ LeaseError::OutOfDate(_)) => {
+                    run.cell.look_for_newer(subject, &run.live.session).await;
+                    return Err(error);
+                }
                 Err(error) => return Err(error),
                 Ok(Answer { value: (key, ciphertext), request_id }) => {
                     let made = Made { key, wrapped: envelope(header, ciphertext)? };
@@ -278,19 +293,21 @@ struct Attempts<'a> {
     leases: &'a Leases,
     id: &'a LeaseId,
     subject: &'a Subject,
+    /// What proves the lease, if nothing else does.
+    lent: Option<Loan<'a>>,
     repeats: usize,
     expired: Option<Run>,
 }
 
 impl<'a> Attempts<'a> {
-    fn new(leases: &'a Leases, id: &'a LeaseId, subject: &'a Subject) -> Self {
-        Self { leases, id, subject, repeats: 0, expired: None }
+    fn new(leases: &'a Leases, id: &'a LeaseId, subject: &'a Subject, lent: Option<Loan<'a>>) -> Self {
+        Self { leases, id, subject, lent, repeats: 0, expired: None }
     }
 
     async fn begin(&mut self) -> Result<Run, LeaseError> {
         match self.expired.take() {
-            Some(used) => self.leases.live_with_newer_session(&used, self.subject).await,
-            None => self.leases.live(self.id, self.subject).await,
+            Some(used) => self.leases.live_with_newer_session(&used, self.subject, self.lent).await,
+            None => self.leases.live(self.id, self.subject, self.lent).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Carries out proofs: a fresh assume, then one unwrap of the canary with that very session.
+//! Carries out proofs: a fresh assume, then one unwrap with that very session, of the canary as a rule (see `lent`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,15 @@ use leasehold_clock::TimeSource;
 use leasehold_envelope::KeyVersion;
 use leasehold_provider::{Edge, Fault, KeyProvider, ProviderError, Session};
 use leasehold_secret::Arena;
+use leasehold_tenant::Binding;
 
 use crate::LeaseError;
 use crate::budget::Budget;
-use crate::canary::{Canary, Foster};
+use crate::canary::Canary;
 use crate::flights::Start;
+use crate::lent::Exhibit;
 use crate::live::Proof;
-use crate::machine::Outcome;
+use crate::machine::{Outcome, Reach};
 use crate::sentinel::{Sentinel, Verdict};
 
 /// What proofs of one provider's bindings need.
@@ -32,6 +34,14 @@ pub(crate) struct Answered {
     pub(crate) outcome: Outcome,
     /// The session of its assume, if that succeeded.
     pub(crate) session: Option<Session>,
+    /// What opened, if it proved.
+    pub(crate) opened: Option<Canary>,
+}
+
+/// Why a proof failed, and what it says of more than its own version if that is a denial.
+struct Failure {
+    error: LeaseError,
+    reach: Reach,
 }
 
 impl Prover {
@@ -40,24 +50,23 @@ impl Prover {
         &self,
         start: &Start,
         key_version: &KeyVersion,
-        foster: &Foster,
+        exhibit: Exhibit,
         on_suspicion: impl FnOnce(),
     ) -> Answered {
         self.budget.turn(start.urgency).await;
         let mut session = None;
         let answered = tokio::select! {
-            answered = self.attempt(start, key_version, foster, &mut session) => answered,
-            () = self.clock.sleep(self.deadline) => Err(LeaseError::Unavailable(Arc::new(
-                ProviderError::new(Fault::Unavailable, "the proof was not complete within its deadline")
-                    .with_code(Some("DEADLINE")),
-            ))),
+            answered = self.attempt(start, key_version, exhibit, &mut session) => answered,
+            () = self.clock.sleep(self.deadline) => Err(late().into()),
         };
-        let outcome = match answered {
-            Ok(proof) => Outcome::Proven(proof),
-            Err(LeaseError::Denied(error)) => self.judge(error, on_suspicion).await,
-            Err(other) => Outcome::Failed(other),
+        let (outcome, opened) = match answered {
+            Ok((proof, opened)) => (Outcome::Proven(proof), Some(opened)),
+            Err(Failure { error: LeaseError::Denied(error), reach }) => {
+                (self.judge(error, reach, on_suspicion).await, None)
+            }
+            Err(Failure { error, .. }) => (Outcome::Failed(error), None),
         };
-        Answered { outcome, session }
+        Answered { outcome, session, opened }
     }
 
     /// The proof itself. It counts from before the first byte of the assume is sent.
@@ -65,27 +74,47 @@ impl Prover {
         &self,
         start: &Start,
         key_version: &KeyVersion,
-        foster: &Foster,
+        exhibit: Exhibit,
         assumed: &mut Option<Session>,
-    ) -> Result<Proof, LeaseError> {
+    ) -> Result<(Proof, Canary), Failure> {
         let (binding, provider) = (&start.subject.binding, self.provider.as_ref());
-        let kept = Canary::of(binding)?;
         let (started, wall, generation) = (self.clock.now(), self.clock.wall(), self.clock.generation());
-        let failed = |error| LeaseError::from_proof(Arc::new(error));
+        let failed = |error| Failure::of_binding(LeaseError::from_proof(Arc::new(error)));
         let session = provider.assume(binding).await.map_err(failed)?.value;
         *assumed = Some(session.clone());
-        // A version of the key other than the one that activation saw has no canary in the registry.
-        let own = Some(kept).filter(|kept| kept.key_version() == key_version);
-        match own.or_else(|| foster.of(binding)) {
-            // The canary's value is no secret and nobody needs it: that it opened is the proof.
-            Some(canary) => drop(canary.open(provider, &session, binding).await?),
-            None => {
-                let made = Canary::proven(provider, &session, binding, key_version, &self.arena).await?;
-                foster.keep(binding, made.0);
-            }
-        }
+        let opened = self.open(exhibit, &session.for_a_proof(), binding, key_version).await?;
         let session_life = session.expires_at().duration_since(wall).unwrap_or(Duration::ZERO);
-        Ok(Proof { started, generation, session, session_life })
+        Ok((Proof { started, generation, session, session_life }, opened))
+    }
+
+    /// Opens what is to be opened. Its value is no secret if it is a canary's, and nobody needs it: that it opened is the
+    /// proof.
+    async fn open(
+        &self,
+        exhibit: Exhibit,
+        session: &Session,
+        binding: &Binding,
+        key_version: &KeyVersion,
+    ) -> Result<Canary, Failure> {
+        let provider = self.provider.as_ref();
+        let kept = match exhibit {
+            Exhibit::Open(kept) => kept,
+            Exhibit::Make { or } => {
+                let made = Canary::proven(provider, session, binding, key_version, &self.arena).await;
+                match (made, or) {
+                    (Ok((made, _)), _) => return Ok(made),
+                    (Err(LeaseError::Denied(_)), Some(lent)) => lent,
+                    (Err(error), _) => return Err(error.into()),
+                }
+            }
+        };
+        match kept.open(provider, session).await {
+            Ok(value) => drop(value),
+            Err(error) if kept.is_lent() => return Err(error.into()),
+            // It opened before, and nobody but the tenant's cloud has a say in it.
+            Err(error) => return Err(Failure::of_binding(error)),
+        }
+        Ok(kept)
     }
 
     /// Which version of the binding's key wraps, by the cloud's word; `None` if it does not say so within `pause`. Whatever
@@ -105,15 +134,40 @@ impl Prover {
     }
 
     /// Tells a tenant's denial from a failure of our own identity, which only a refusal of the first hop can be.
-    async fn judge(&self, error: Arc<ProviderError>, on_suspicion: impl FnOnce()) -> Outcome {
+    async fn judge(&self, error: Arc<ProviderError>, reach: Reach, on_suspicion: impl FnOnce()) -> Outcome {
         let first_hop = matches!(error.fault(), Fault::Denied { edge: Edge::Trust { hop: 0 } });
         let Some(sentinel) = self.sentinel.as_ref().filter(|_| first_hop) else {
-            return Outcome::Denied(error);
+            return Outcome::Denied { error, reach };
         };
         on_suspicion();
         match sentinel.ask().await {
             Verdict::OurFault => Outcome::Masked(error),
-            Verdict::TenantsWord => Outcome::Denied(error),
+            Verdict::TenantsWord => Outcome::Denied { error, reach },
         }
     }
+}
+
+impl From<LeaseError> for Failure {
+    fn from(error: LeaseError) -> Self {
+        Self { error, reach: Reach::Version }
+    }
+}
+
+impl Failure {
+    /// That the principal may not be had, or may not use the key, is so for every version. That the key cannot be used is
+    /// said of one.
+    fn of_binding(error: LeaseError) -> Self {
+        let of_principal = matches!(&error, LeaseError::Denied(error) if is_of_principal(error));
+        Self { error, reach: if of_principal { Reach::Binding } else { Reach::Version } }
+    }
+}
+
+/// Whether the denial is of the principal, who may not be had or may not use the key, and not of one version of the key.
+pub(crate) fn is_of_principal(error: &ProviderError) -> bool {
+    matches!(error.fault(), Fault::Denied { .. })
+}
+
+fn late() -> LeaseError {
+    let late = ProviderError::new(Fault::Unavailable, "the proof was not complete within its deadline");
+    LeaseError::Unavailable(Arc::new(late.with_code(Some("DEADLINE"))))
 }

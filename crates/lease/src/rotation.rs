@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use leasehold_envelope::KeyVersion;
 use leasehold_ids::BindingVersion;
-use leasehold_provider::{Edge, Fault, ProviderError, Session};
+use leasehold_provider::{ProviderError, Session};
 use leasehold_tenant::Binding;
 
 use crate::Subject;
@@ -41,6 +41,23 @@ impl Cell {
         {
             self.family().named(&named);
             self.prove_wrapping(subject, &named);
+        }
+    }
+
+    /// A request was told that this version, which wraps, is out of its dates: whether another one wraps. What is held goes
+    /// on; the version may be read as before.
+    pub(crate) async fn look_for_newer(self: &Arc<Self>, subject: &Subject, session: &Session) {
+        let (hub, version) = (self.hub(), &self.id().key_version);
+        let interval = hub.settings.suspicion_interval;
+        if !self.family().begin_look_for_newer(version, interval, hub.clock.now()) {
+            return;
+        }
+        let deadline = hub.clock.now() + hub.settings.proof_deadline;
+        if let Some(named) = self.prover().current_version(session, LOOK).await {
+            self.family().named(&named);
+            if let Some(landing) = self.prove_wrapping(subject, &named) {
+                let _ = self.landed(landing, deadline).await;
+            }
         }
     }
 
@@ -78,7 +95,11 @@ impl Cell {
         let cell = self.hub().cell(&id, subject).ok()?;
         let step = cell.enter(|machine, now| {
             machine.follow(subject, now);
-            machine.step(subject.binding.version, now)
+            match machine.step(subject.binding.version, now) {
+                // It lives, as a version that is read. To wrap, it takes a proof that wraps.
+                Step::Serve(_) if !self.family().can_wrap(version) => machine.reprove(now),
+                step => step,
+            }
         })?;
         let Step::Wait(landing, start) = step else { return None };
         if let Some(start) = start {
@@ -91,8 +112,9 @@ impl Cell {
 // === What one version's proof means to the others ===
 
 impl Cell {
-    /// The cloud denied us the principal. Whatever version is held is held through that principal, so that everything held
-    /// under the binding ends now. A key that was denied touches only its own version.
+    /// The cloud denied us the principal, or the principal the key. Clouds grant both for a key as a whole, and whatever
+    /// version is held is held by both, so that everything held under the binding ends now. That a key cannot be used is
+    /// said of its version alone.
     pub(crate) fn deny_others(&self, version: BindingVersion, error: &Arc<ProviderError>) {
         self.family().barred(error, self.hub().clock.now());
         for other in self.others() {
@@ -121,9 +143,4 @@ impl Cell {
         cells.retain(|cell| cell.id() != self.id());
         cells
     }
-}
-
-/// Whether the denial is of the principal, and so of every version of the key.
-pub(crate) fn is_of_principal(error: &ProviderError) -> bool {
-    matches!(error.fault(), Fault::Denied { edge: Edge::Trust { .. } })
 }

@@ -12,6 +12,7 @@ use leasehold_envelope::KeyVersion;
 use leasehold_provider::{Edge, Fault, KeyState, ProviderError, Throttler};
 
 use crate::LeaseError;
+use crate::lent::Fingerprint;
 use crate::schedule::RETRY_DENIED;
 
 /// Most proofs of strangers at once after a quiet time. As many as a binding may have leases: a store that reads data of
@@ -35,9 +36,18 @@ pub(crate) struct Strangers {
     spent: u32,
     since: Moment,
     /// At most as many as proofs of strangers may begin in [`STANDS_FOR`].
-    refused: Vec<(KeyVersion, Moment, LeaseError)>,
+    refused: Vec<Refused>,
     /// The newest denial of the principal, which answers for strangers too.
     barred: Option<(Moment, Arc<ProviderError>)>,
+}
+
+/// What was found out about a version, or about one wrapped key that names it.
+#[derive(Debug)]
+struct Refused {
+    version: KeyVersion,
+    only: Option<Fingerprint>,
+    at: Moment,
+    error: LeaseError,
 }
 
 impl Strangers {
@@ -51,9 +61,7 @@ impl Strangers {
         if let Some((_, error)) = &self.barred {
             return Err(LeaseError::Denied(Arc::clone(error)));
         }
-        if let Some((.., error)) = self.refused.iter().find(|(refused, ..)| refused == version) {
-            return Err(error.clone());
-        }
+        self.recall(version, None)?;
         if self.spent >= BURST {
             return Err(over_budget(REFILL.saturating_sub(now.since(self.since))));
         }
@@ -64,11 +72,27 @@ impl Strangers {
         Ok(())
     }
 
-    /// Remembers what came of the proof of a stranger.
-    pub(crate) fn refuse(&mut self, version: KeyVersion, error: LeaseError, now: Moment) {
+    /// What is remembered of `version`, or of one wrapped key that names it.
+    pub(crate) fn recall(&self, version: &KeyVersion, only: Option<Fingerprint>) -> Result<(), LeaseError> {
+        let mut refused = self.refused.iter();
+        let known = refused.find(|refused| refused.version == *version && refused.only == only);
+        known.map_or(Ok(()), |refused| Err(refused.error.clone()))
+    }
+
+    /// Remembers what came of the proof of a stranger, which opened what a caller lent. Some answers are about that alone:
+    /// others may have true ones.
+    pub(crate) fn refuse(
+        &mut self,
+        version: &KeyVersion,
+        lent: Option<Fingerprint>,
+        error: LeaseError,
+        now: Moment,
+    ) {
         self.forget(now);
-        self.refused.retain(|(refused, ..)| *refused != version);
-        self.refused.push((version, now, error));
+        let about_lent = matches!(error, LeaseError::Rejected(_) | LeaseError::RequestDenied(_));
+        let only = lent.filter(|_| about_lent);
+        self.refused.retain(|refused| refused.version != *version || refused.only != only);
+        self.refused.push(Refused { version: version.clone(), only, at: now, error });
     }
 
     /// The cloud denied us the principal.
@@ -87,9 +111,9 @@ impl Strangers {
         self.spent > 0 || self.barred.is_some() || !self.refused.is_empty()
     }
 
-    fn forget(&mut self, now: Moment) {
+    pub(crate) fn forget(&mut self, now: Moment) {
         let stands = |at: Moment| now.since(at) < STANDS_FOR;
-        self.refused.retain(|(_, at, _)| stands(*at));
+        self.refused.retain(|refused| stands(refused.at));
         self.barred = self.barred.take().filter(|(at, _)| stands(*at));
         let back = u32::try_from(now.since(self.since).as_nanos() / REFILL.as_nanos()).unwrap_or(u32::MAX);
         self.spent = self.spent.saturating_sub(back);
@@ -151,7 +175,7 @@ mod tests {
     fn p10_an_answer_about_a_stranger_stands_for_10_s_and_costs_nothing() {
         let mut strangers = Strangers::new(at(0));
         strangers.admit(&version(1), at(0)).unwrap();
-        strangers.refuse(version(1), LeaseError::WrongContext, at(0));
+        strangers.refuse(&version(1), None, LeaseError::WrongContext, at(0));
         assert!(matches!(strangers.admit(&version(1), at(9)), Err(LeaseError::WrongContext)));
         assert_eq!(strangers.spent, 1);
         strangers.admit(&version(1), at(10)).unwrap();

@@ -158,6 +158,7 @@ impl ServiceError {
         match error {
             LeaseError::Denied(e)
             | LeaseError::RequestDenied(e)
+            | LeaseError::OutOfDate(e)
             | LeaseError::Lapsed(Some(e))
             | LeaseError::Unavailable(e)
             | LeaseError::Masked(e)
@@ -204,7 +205,8 @@ fn lease_reason(error: &LeaseError) -> &'static str {
     match error {
         LeaseError::Denied(e) if matches!(e.fault(), Fault::KeyUnusable(_)) => "KEY_UNUSABLE",
         LeaseError::Denied(_) => "BINDING_DENIED",
-        LeaseError::RequestDenied(_) => "REQUEST_DENIED",
+        // Nothing but this request is refused: what was wrapped before still unwraps.
+        LeaseError::RequestDenied(_) | LeaseError::OutOfDate(_) => "REQUEST_DENIED",
         LeaseError::Lapsed(_) => "LEASE_LAPSED",
         LeaseError::Unavailable(_) | LeaseError::SessionExpired(_) => "CLOUD_UNAVAILABLE",
         LeaseError::Masked(_) | LeaseError::OwnIdentity(_) => "OWN_IDENTITY",

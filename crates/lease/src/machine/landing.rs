@@ -22,7 +22,9 @@ impl Machine {
     pub(crate) fn note_denial(&mut self, flight: u64, error: &Arc<ProviderError>, now: Now) -> bool {
         self.expire(now);
         let was_live = matches!(self.phase, Phase::Live(_));
-        let Some(version) = self.flights.by_id(flight).map(|flight| flight.basis.version) else { return false };
+        let Some(version) = self.flights.by_id(flight).map(|flight| flight.basis.version) else {
+            return false;
+        };
         let left = self.count_denial(version, error, now);
         if let Some(flight) = self.flights.by_id(flight) {
             flight.denied = left;
@@ -30,16 +32,22 @@ impl Machine {
         was_live && left.is_some()
     }
 
-    /// `flight` ended. Tells its waiters what came of it.
-    pub(crate) fn land(&mut self, flight: u64, outcome: Outcome, now: Now, means: &Means<'_>) {
-        let Some(flight) = self.flights.remove(flight) else { return };
+    /// `flight` ended. What came of it is for its waiters, once everybody else was told.
+    pub(crate) fn land(
+        &mut self,
+        flight: u64,
+        outcome: Outcome,
+        now: Now,
+        means: &Means<'_>,
+    ) -> Option<Landed> {
+        let flight = self.flights.remove(flight)?;
         self.expire(now);
         // What an older proof said of our own identity, this one says anew.
         self.masked = matches!(outcome, Outcome::Masked(_));
-        let denied = matches!(outcome, Outcome::Denied(_));
+        let denied = matches!(outcome, Outcome::Denied { .. });
         let result = match outcome {
             Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
-            Outcome::Denied(error) => Err(self.denied(&flight, error, now)),
+            Outcome::Denied { error, .. } => Err(self.denied(&flight, error, now)),
             Outcome::Masked(error) => {
                 self.unanswered(Some(Arc::clone(&error)), None, now);
                 Err(LeaseError::Masked(error))
@@ -55,7 +63,7 @@ impl Machine {
             self.unanswered(None, None, now);
         }
         self.refusal = result.as_ref().err().cloned();
-        flight.land(result);
+        Some(Landed { flight, result })
     }
 
     fn proven(
@@ -148,6 +156,24 @@ impl Machine {
             _ => schedule::retry_unanswered_after(self.failures, retry_after, self.jitter()),
         };
         self.retry_at = Some(now.at + pause);
+    }
+}
+
+/// A flight that ended, and whose waiters wait to be told.
+#[must_use = "its waiters wait"]
+pub(crate) struct Landed {
+    flight: Flight,
+    result: Result<(), LeaseError>,
+}
+
+impl Landed {
+    /// Whether it proved the lease.
+    pub(crate) fn counts(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    pub(crate) fn tell(self) {
+        self.flight.land(self.result);
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Mood {
     Allow,
     Deny,
     Disabled,
+    /// Past its expiry: unwraps go on.
+    Expired,
     Missing,
     Outage,
     Throttle,
@@ -89,9 +91,9 @@ struct State {
     trust: Mood,
     key: Mood,
     forbidden: Option<EncryptionContext>,
-    /// The version that wraps, and the one that is denied.
+    /// The version that wraps, and the one that is disabled.
     version: KeyVersion,
-    forbidden_version: Option<KeyVersion>,
+    disabled_version: Option<KeyVersion>,
     /// How the versions of the key answer, one by one; without any, every version that is asked for answers as the key does.
     versions: HashMap<KeyVersion, Mood>,
     /// How a version answers that the key does not have.
@@ -126,7 +128,7 @@ impl Cloud {
             key: Mood::Allow,
             forbidden: None,
             version: KeyVersion::none(),
-            forbidden_version: None,
+            disabled_version: None,
             versions: HashMap::new(),
             missing: Mood::Missing,
             describe: Mood::Allow,
@@ -171,8 +173,8 @@ impl Cloud {
         self.lock().version = version.parse().unwrap();
     }
 
-    pub(crate) fn forbid_version(&self, version: Option<&str>) {
-        self.lock().forbidden_version = version.map(|version| version.parse().unwrap());
+    pub(crate) fn disable_version(&self, version: Option<&str>) {
+        self.lock().disabled_version = version.map(|version| version.parse().unwrap());
     }
 
     /// Changes what only a verification looks at.
@@ -266,16 +268,17 @@ impl Cloud {
         let (mood, number) = {
             let state = self.lock();
             let number = *session.credentials::<u64>().unwrap();
-            let forbidden = state.forbidden.as_ref() == Some(context.context)
-                || state.forbidden_version.as_ref() == Some(version);
             let mood = match state.versions.get(version) {
-                _ if forbidden => Mood::Deny,
+                _ if state.forbidden.as_ref() == Some(context.context) => Mood::Deny,
+                _ if state.disabled_version.as_ref() == Some(version) => Mood::Disabled,
                 _ if state.key != Mood::Allow || state.versions.is_empty() => state.key,
                 Some(mood) => *mood,
                 None => state.missing,
             };
             (mood, number)
         };
+        let reads = matches!(call, Call::Canary | Call::Unwrap);
+        let mood = if mood == Mood::Expired && reads { Mood::Allow } else { mood };
         if call == Call::Canary {
             self.lock().canary_sessions.push(number);
         }
@@ -305,6 +308,7 @@ async fn answer(mood: Mood, edge: Edge) -> Result<(), ProviderError> {
         Mood::Allow => return Ok(()),
         Mood::Deny => Fault::Denied { edge },
         Mood::Disabled => Fault::KeyUnusable(KeyState::Disabled),
+        Mood::Expired => Fault::KeyUnusable(KeyState::Expired),
         Mood::Missing => Fault::KeyUnusable(KeyState::NotFound),
         Mood::Outage => Fault::Unavailable,
         Mood::Throttle => Fault::Throttled { by: Throttler::Cloud, retry_after: None },

@@ -10,6 +10,7 @@ mod cache;
 mod cloud;
 mod consent;
 mod denial;
+mod expiry;
 mod examine;
 mod flights;
 mod operator;

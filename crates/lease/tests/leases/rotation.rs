@@ -217,15 +217,13 @@ async fn many_requests_that_find_the_old_version_disabled_share_the_way_to_the_n
 
 #[tokio::test]
 async fn a_proof_that_finds_the_old_version_denied_moves_on_to_the_new_one() {
-    for mood in [Mood::Disabled, Mood::Deny] {
-        let bench = Bench::versioned().await;
-        bench.wrapped().await;
-        bench.cloud.rotate("2");
-        bench.cloud.set_version("1", mood);
-        let view = bench.leases.reprove(&bench.subject()).await.unwrap();
-        assert_eq!(view.state, LeaseState::Live, "{mood:?}: of the version that wraps now");
-        assert_eq!(wraps(&bench).await, "2", "{mood:?}");
-    }
+    let bench = Bench::versioned().await;
+    bench.wrapped().await;
+    bench.cloud.rotate("2");
+    bench.cloud.set_version("1", Mood::Disabled);
+    let view = bench.leases.reprove(&bench.subject()).await.unwrap();
+    assert_eq!(view.state, LeaseState::Live, "of the version that wraps now");
+    assert_eq!(wraps(&bench).await, "2");
 }
 
 #[tokio::test]
@@ -335,6 +333,43 @@ async fn p2_losing_the_principal_ends_every_version_with_the_first_proof_that_he
     for wrapped in [&old, &new] {
         bench.unwrap(wrapped).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn p2_losing_the_key_ends_every_version_with_the_first_proof_that_hears_it() {
+    let mut bench = Bench::versioned().await;
+    let (old, new) = both_live(&bench).await;
+    let before = bench.cloud.count(Call::Canary);
+    bench.states();
+    bench.cloud.key(Mood::Deny);
+    while bench.cloud.count(Call::Canary) == before {
+        bench.clock.advance(S(1)).await;
+    }
+    assert_eq!(
+        bench.cloud.count(Call::Canary),
+        before + 1,
+        "one proof: the principal has the key as a whole"
+    );
+    assert_eq!((bench.arena.in_use(), bench.state()), (0, LeaseState::Denied));
+    assert_eq!(denials(&mut bench).iter().filter(|event| event.first_denial).count(), 1, "told once");
+    bench.cloud.key(Mood::Allow);
+    bench.clock.advance(S(10)).await;
+    for wrapped in [&old, &new] {
+        bench.unwrap(wrapped).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn p2_a_new_version_that_may_not_be_wrapped_under_ends_nothing_that_is_held() {
+    let mut bench = Bench::versioned().await;
+    let wrapped = bench.wrapped().await;
+    bench.states();
+    bench.cloud.rotate("2");
+    bench.cloud.set_version("2", Mood::Deny);
+    bench.leases.reprove(&bench.subject()).await.unwrap();
+    bench.clock.settle().await;
+    bench.unwrap(&wrapped).await.unwrap();
+    assert_eq!((bench.arena.in_use(), bench.states()), (1, vec![]));
 }
 
 #[tokio::test]

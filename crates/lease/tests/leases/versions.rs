@@ -42,13 +42,13 @@ async fn p2_a_denial_of_one_version_leaves_the_other() {
     }
     assert_eq!(bench.arena.in_use(), 2, "a lease key for each version");
 
-    bench.cloud.forbid_version(Some("1"));
+    bench.cloud.disable_version(Some("1"));
     bench.clock.advance(S(150)).await;
     assert!(matches!(unwrap(&bench, &second, &old).await, Err(LeaseError::Denied(_))), "its canary said so");
     unwrap(&bench, &second, &new).await.unwrap();
     assert_eq!(bench.arena.in_use(), 1, "what was cached under the denied version is gone, and nothing else");
 
-    bench.cloud.forbid_version(None);
+    bench.cloud.disable_version(None);
     bench.clock.advance(S(10)).await;
     unwrap(&bench, &second, &old).await.unwrap();
 }
