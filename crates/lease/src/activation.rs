@@ -32,7 +32,7 @@ impl Leases {
         let provider = prover.provider.as_ref();
         let failed = |error: ProviderError| LeaseError::from_proof(Arc::new(error));
         provider.check(binding).map_err(failed)?;
-        prover.budget.turn(Urgency::Needed { by: hub.clock.now() }).await;
+        prover.budget.turn(Urgency::Needed { by: hub.clock.now() }, subject.tenant()).await;
         let session = provider.assume(binding).await.map_err(failed)?.value;
         provider.check_deputy(binding, &session).await.map_err(failed)?;
         let key = provider.describe(&session).await.map_err(failed)?.value;

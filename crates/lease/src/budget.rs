@@ -1,7 +1,8 @@
 //! Whose turn it is to prove: one fair budget for all bindings of a provider.
 //!
 //! A token bucket with a queue in front of it. The nearest expiry goes first; retries of denied bindings get at most a
-//! tenth, so that a thousand tenants who revoked cannot delay the one who did not.
+//! tenth, so that a thousand tenants who revoked cannot delay the one who did not; and a tenant that takes more than its
+//! share (see `shares`) goes behind the others.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -9,10 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leasehold_clock::{Moment, TimeSource};
+use leasehold_ids::TenantId;
 use leasehold_tenant::RevocationBound;
 use tokio::sync::{Notify, oneshot};
 
 use crate::flights::Urgency;
+use crate::shares::Shares;
 
 /// The share of the budget that retries of denied bindings may use.
 const RETRY_SHARE: f64 = 0.1;
@@ -81,6 +84,7 @@ pub(crate) struct Budget {
 struct State {
     all: Bucket,
     retries: Bucket,
+    shares: Shares,
     waiting: BinaryHeap<Waiter>,
     arrivals: u64,
     /// Whether a task hands out turns at present.
@@ -95,6 +99,7 @@ impl Budget {
         let state = State {
             all: Bucket::full(rate, now),
             retries: Bucket::full(rate * RETRY_SHARE, now),
+            shares: Shares::new(rate),
             waiting: BinaryHeap::new(),
             arrivals: 0,
             pumping: false,
@@ -102,19 +107,20 @@ impl Budget {
         Self { clock, state: Arc::new(Mutex::new(state)), arrived: Arc::default() }
     }
 
-    /// Completes when it is the caller's turn. A caller that goes away loses its place and nothing else. The queue is
+    /// Completes when it is the caller's turn, who asks on behalf of `tenant`. A caller that goes away loses its place and nothing else. The queue is
     /// bounded by the flights that the leases allow: two for each.
-    pub(crate) async fn turn(&self, urgency: Urgency) {
+    pub(crate) async fn turn(&self, urgency: Urgency, tenant: &TenantId) {
         let turn = {
             let mut state = self.lock();
             let now = self.clock.now();
+            let within_share = state.shares.charge(tenant, now);
             if state.waiting.is_empty() && state.take(urgency, now) {
                 return;
             }
             let (grant, turn) = oneshot::channel();
             let arrival = state.arrivals;
             state.arrivals += 1;
-            state.waiting.push(Waiter { urgency, arrival, grant });
+            state.waiting.push(Waiter { urgency, within_share, arrival, grant });
             if std::mem::replace(&mut state.pumping, true) {
                 self.arrived.notify_one();
             } else {
@@ -187,14 +193,14 @@ impl State {
 }
 
 /// Tokens that grow with time.
-struct Bucket {
+pub(crate) struct Bucket {
     rate: f64,
     tokens: f64,
     filled: Moment,
 }
 
 impl Bucket {
-    fn full(rate: f64, now: Moment) -> Self {
+    pub(crate) fn full(rate: f64, now: Moment) -> Self {
         Self { rate, tokens: Self::depth(rate), filled: now }
     }
 
@@ -203,7 +209,7 @@ impl Bucket {
         (rate * BURST).max(1.0)
     }
 
-    fn refill(&mut self, now: Moment) {
+    pub(crate) fn refill(&mut self, now: Moment) {
         let grown = now.since(self.filled).as_secs_f64() * self.rate;
         self.tokens = (self.tokens + grown).min(Self::depth(self.rate));
         self.filled = now;
@@ -213,7 +219,12 @@ impl Bucket {
         self.tokens >= 1.0
     }
 
-    fn take(&mut self) -> bool {
+    pub(crate) fn is_full(&mut self, now: Moment) -> bool {
+        self.refill(now);
+        self.tokens >= Self::depth(self.rate)
+    }
+
+    pub(crate) fn take(&mut self) -> bool {
         let has_one = self.has_one();
         if has_one {
             self.tokens -= 1.0;
@@ -229,18 +240,20 @@ impl Bucket {
 
 struct Waiter {
     urgency: Urgency,
+    within_share: bool,
     arrival: u64,
     grant: oneshot::Sender<()>,
 }
 
 impl Waiter {
-    /// What goes first is greatest: needed before retry, nearest expiry, then first come.
-    fn rank(&self) -> (bool, std::cmp::Reverse<Moment>, std::cmp::Reverse<u64>) {
+    /// What goes first is greatest: needed before retry, within its tenant's share before the rest, nearest expiry, then
+    /// first come.
+    fn rank(&self) -> (bool, bool, std::cmp::Reverse<Moment>, std::cmp::Reverse<u64>) {
         let (needed, by) = match self.urgency {
             Urgency::Needed { by } => (true, by),
             Urgency::Retry => (false, Moment::START),
         };
-        (needed, std::cmp::Reverse(by), std::cmp::Reverse(self.arrival))
+        (needed, self.within_share, std::cmp::Reverse(by), std::cmp::Reverse(self.arrival))
     }
 }
 
@@ -274,16 +287,27 @@ mod tests {
         Moment::from_start(Duration::from_secs(seconds))
     }
 
+    fn tenant(n: usize) -> TenantId {
+        format!("t-{n}").parse().unwrap()
+    }
+
     /// Lets `urgencies` queue in order behind an empty bucket of 1 per second, and gives the order of their turns.
+    /// Each is of another tenant.
     async fn order_of(urgencies: &[Urgency], seconds: u64) -> Vec<usize> {
+        let each: Vec<_> = urgencies.iter().copied().zip(1..).collect();
+        order_among(&each, seconds).await
+    }
+
+    /// The same with the tenant of each; tenant 0 takes the first turn of all.
+    async fn order_among(waiting: &[(Urgency, usize)], seconds: u64) -> Vec<usize> {
         let clock = ManualClock::new();
         let budget = Budget::new(1.0, Arc::new(clock.clone()));
-        budget.turn(Urgency::Needed { by: at(0) }).await;
+        budget.turn(Urgency::Needed { by: at(0) }, &tenant(0)).await;
         let order = Arc::new(Mutex::new(Vec::new()));
-        for (i, urgency) in urgencies.iter().copied().enumerate() {
+        for (i, (urgency, of)) in waiting.iter().copied().enumerate() {
             let (budget, order) = (budget.clone(), Arc::clone(&order));
             tokio::spawn(async move {
-                budget.turn(urgency).await;
+                budget.turn(urgency, &tenant(of)).await;
                 order.lock().unwrap().push(i);
             });
             clock.settle().await;
@@ -307,6 +331,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn p9_a_tenant_that_takes_more_than_its_share_goes_behind_the_others() {
+        let of_one = (0..100).map(|_| (Urgency::Needed { by: at(15) }, 0));
+        let waiting: Vec<_> = of_one.chain([(Urgency::Needed { by: at(300) }, 1)]).collect();
+        assert_eq!(
+            order_among(&waiting, 2).await.first(),
+            Some(&100),
+            "one lease of tenant 1 before 100 of tenant 0"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_is_alone_gets_all_that_there_is() {
+        let waiting = vec![(Urgency::Needed { by: at(15) }, 0); 100];
+        let granted = order_among(&waiting, 50).await.len();
+        assert!((49..=51).contains(&granted), "{granted} in 50 s at 1 proof/s");
+    }
+
+    #[tokio::test]
     async fn p9_retries_of_denied_bindings_get_a_tenth_of_the_budget() {
         let granted = order_of(&[Urgency::Retry; 50], 100).await.len();
         assert!((9..=12).contains(&granted), "{granted} retries in 100 s at 1 proof/s");
@@ -316,13 +358,14 @@ mod tests {
     async fn p9_a_renewal_does_not_sleep_until_the_next_retry_may_go() {
         let clock = ManualClock::new();
         let budget = Budget::new(1.0, Arc::new(clock.clone()));
-        budget.turn(Urgency::Retry).await;
+        budget.turn(Urgency::Retry, &tenant(0)).await;
         let retry = tokio::spawn({
             let budget = budget.clone();
-            async move { budget.turn(Urgency::Retry).await }
+            async move { budget.turn(Urgency::Retry, &tenant(0)).await }
         });
         clock.advance(Duration::from_secs(2)).await;
-        let renewal = tokio::spawn(async move { budget.turn(Urgency::Needed { by: at(60) }).await });
+        let renewal =
+            tokio::spawn(async move { budget.turn(Urgency::Needed { by: at(60) }, &tenant(0)).await });
         clock.settle().await;
         assert!(renewal.is_finished(), "there is a whole token, and only retries have none");
         assert!(!retry.is_finished());
@@ -333,11 +376,11 @@ mod tests {
         for rate in [0.0, -1.0, f64::NAN] {
             let clock = ManualClock::new();
             let budget = Budget::new(rate, Arc::new(clock.clone()));
-            budget.turn(Urgency::Retry).await;
+            budget.turn(Urgency::Retry, &tenant(0)).await;
             let turns: Vec<_> = [Urgency::Needed { by: at(0) }, Urgency::Retry]
                 .map(|urgency| {
                     let budget = budget.clone();
-                    tokio::spawn(async move { budget.turn(urgency).await })
+                    tokio::spawn(async move { budget.turn(urgency, &tenant(0)).await })
                 })
                 .into();
             clock.settle().await;
@@ -351,14 +394,14 @@ mod tests {
     async fn one_who_left_does_not_hold_up_the_queue() {
         let clock = ManualClock::new();
         let budget = Budget::new(1.0, Arc::new(clock.clone()));
-        budget.turn(Urgency::Needed { by: at(0) }).await;
+        budget.turn(Urgency::Needed { by: at(0) }, &tenant(0)).await;
         let gone = tokio::spawn({
             let budget = budget.clone();
-            async move { budget.turn(Urgency::Needed { by: at(1) }).await }
+            async move { budget.turn(Urgency::Needed { by: at(1) }, &tenant(0)).await }
         });
         clock.settle().await;
         gone.abort();
-        let next = tokio::spawn(async move { budget.turn(Urgency::Needed { by: at(2) }).await });
+        let next = tokio::spawn(async move { budget.turn(Urgency::Needed { by: at(2) }, &tenant(0)).await });
         clock.advance(Duration::from_millis(1_100)).await;
         assert!(next.is_finished());
     }

@@ -159,7 +159,7 @@ impl<'a> Examiner<'a> {
 
     async fn assume(&mut self) -> Option<Session> {
         let turn = async {
-            self.budget.turn(self.urgency).await;
+            self.budget.turn(self.urgency, self.binding.name.tenant()).await;
             Ok(())
         };
         let answer = match self.in_time(turn).await {

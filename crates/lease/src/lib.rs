@@ -43,6 +43,7 @@ mod rotation;
 mod schedule;
 mod sentinel;
 mod settings;
+mod shares;
 mod strangers;
 mod subject;
 mod view;

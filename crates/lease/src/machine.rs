@@ -20,7 +20,7 @@ use leasehold_secret::Arena;
 
 use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
 use crate::live::{Live, Proof};
-use crate::{EndReason, LeaseError, LeaseState, Subject};
+use crate::{EndReason, LeaseError, LeaseState, Subject, schedule};
 
 /// A reading of the clock.
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +176,12 @@ impl Machine {
         if !self.flights.has_place() {
             return Step::Wait(self.flights.queue(), None);
         }
-        let (start, landing) = self.begin(Urgency::Needed { by: now.at });
+        let soon = now.at + schedule::WANTED_WITHIN;
+        let by = match &self.phase {
+            Phase::Live(live) => soon.min(self.expires(live)),
+            _ => soon,
+        };
+        let (start, landing) = self.begin(Urgency::Needed { by });
         Step::Wait(landing, Some(start))
     }
 

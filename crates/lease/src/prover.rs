@@ -53,7 +53,7 @@ impl Prover {
         exhibit: Exhibit,
         on_suspicion: impl FnOnce(),
     ) -> Answered {
-        self.budget.turn(start.urgency).await;
+        self.budget.turn(start.urgency, start.subject.tenant()).await;
         let mut session = None;
         let answered = tokio::select! {
             answered = self.attempt(start, key_version, exhibit, &mut session) => answered,

@@ -49,6 +49,11 @@ pub fn proofs_per_month(bound: RevocationBound) -> u64 {
     u64::try_from(MONTH.as_millis() / between.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// How long a proof that somebody wants now may wait for others that are more urgent. Events come in floods, and each is
+/// wanted now: before the renewals of the next seconds they must not go. Five of them leave a renewal at the shortest
+/// bound the time for a proof, and are seconds all the same.
+pub(crate) const WANTED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long to wait before a binding is asked again that has been denied for `denied_for`.
 ///
 /// 10 s during the first 5 min; from then on a tenth of the time denied so far, which backs off smoothly from 30 s to
