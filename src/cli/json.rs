@@ -66,6 +66,7 @@ pub(crate) fn lease(lease: &v1::LeaseStatus) -> Value {
         "epoch": lease.epoch,
         "denial": denial,
         "masked": lease.masked,
+        "rotation_unknown": lease.rotation_unknown,
     })
 }
 
@@ -83,6 +84,9 @@ pub(crate) fn lease_line(lease: &v1::LeaseStatus) -> String {
         (_, Some(denial)) => write!(line, " {}", denial.detail),
         _ => Ok(()),
     };
+    if !lease.rotation_unknown.is_empty() {
+        let _ = write!(line, "; rotations of the key are not followed: {}", lease.rotation_unknown);
+    }
     line
 }
 

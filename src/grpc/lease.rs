@@ -16,6 +16,7 @@ pub(crate) fn status(binding: &BindingName, view: &LeaseView) -> v1::LeaseStatus
         epoch: view.epoch.map_or(0, LeaseEpoch::get),
         denial: view.denial.as_deref().map(denial),
         masked: view.masked,
+        rotation_unknown: view.rotation_unknown.as_deref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -51,7 +52,6 @@ fn denial(error: &ProviderError) -> v1::Denial {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use leasehold_provider::KeyState;
 
@@ -65,14 +65,7 @@ mod tests {
             (Fault::KeyUnusable(KeyState::Disabled), v1::ErrorReason::KeyUnusable, "key"),
         ] {
             let denial = Some(Arc::new(ProviderError::new(fault, "no").with_code(Some("AccessDenied"))));
-            let view = LeaseView {
-                state: LeaseState::Denied,
-                ttl: Duration::ZERO,
-                proof_age: None,
-                epoch: None,
-                denial,
-                masked: false,
-            };
+            let view = LeaseView { denial, ..LeaseView::over(LeaseState::Denied) };
             let status = status(&"tenants/a/bindings/b".parse().unwrap(), &view);
             assert_eq!(status.state(), v1::LeaseState::Denied);
             assert_eq!(status.lease_ttl, Some(prost_types::Duration::default()));
@@ -80,5 +73,16 @@ mod tests {
             assert_eq!((told.reason(), told.edge.as_str()), (reason, edge));
             assert_eq!(told.cloud_code, "AccessDenied");
         }
+    }
+
+    #[test]
+    fn that_rotations_are_not_followed_is_told_with_the_lease() {
+        let mut view = LeaseView::over(LeaseState::Live);
+        let binding = "tenants/a/bindings/b".parse().unwrap();
+        assert_eq!(status(&binding, &view).rotation_unknown, "");
+        let fault = Fault::Denied { edge: Edge::Key };
+        view.rotation_unknown = Some(Arc::new(ProviderError::new(fault, "no").with_code(Some("Forbidden"))));
+        let told = status(&binding, &view).rotation_unknown;
+        assert!(told.contains("Forbidden"), "{told}");
     }
 }

@@ -164,8 +164,7 @@ impl Cell {
         match error.fault() {
             // It says nothing of unwraps, which are what is held for. A proof will tell.
             Fault::KeyUnusable(KeyState::Expired | KeyState::NotYetValid) if asked == Asked::Wrap => {
-                let interval = self.hub.settings.suspicion_interval;
-                self.with(|machine, now| machine.suspect(now.at, interval));
+                self.be_proven();
                 return LeaseError::OutOfDate(error);
             }
             Fault::KeyUnusable(_) => {
@@ -177,9 +176,8 @@ impl Cell {
                 }
             }
             Fault::Denied { .. } => {
-                let interval = self.hub.settings.suspicion_interval;
                 self.lock().forbidden.deny(*context);
-                self.with(|machine, now| machine.suspect(now.at, interval));
+                self.be_proven();
             }
             _ => {}
         }
@@ -193,6 +191,12 @@ impl Cell {
             self.suspect_others();
         }
         ended
+    }
+
+    /// Has the lease proven, if it is live, although its renewal is not due yet.
+    pub(crate) fn be_proven(self: &Arc<Self>) {
+        let interval = self.hub.settings.suspicion_interval;
+        self.with(|machine, now| machine.suspect(now.at, interval));
     }
 
     /// A proof was denied the principal: nothing is served, under whatever version, until it is told whose fault it is.

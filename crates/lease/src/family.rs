@@ -150,7 +150,18 @@ impl Family {
     pub(crate) fn named(&self, version: &KeyVersion) {
         let mut bonds = self.lock();
         bonds.named = Some(version.clone());
+        bonds.unnamed = None;
         bonds.adopt_named(version);
+    }
+
+    /// The cloud did not say which version wraps. Whether that is news.
+    pub(crate) fn not_named(&self, error: &Arc<ProviderError>) -> bool {
+        self.lock().unnamed.replace(Arc::clone(error)).is_none()
+    }
+
+    /// Why it is not known which version wraps, if it is not.
+    pub(crate) fn unnamed(&self) -> Option<Arc<ProviderError>> {
+        self.lock().unnamed.clone()
     }
 
     /// Whether `version` is the one that wraps, or may be as soon as it lives.
@@ -237,6 +248,7 @@ impl Family {
         let mut view =
             LeaseView::together(views.into_iter().map(|(version, view)| (version == *wrapping, view)));
         view.epoch = bonds.epoch.filter(|_| view.state == LeaseState::Live);
+        view.rotation_unknown.clone_from(&bonds.unnamed);
         view
     }
 

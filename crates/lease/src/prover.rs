@@ -117,19 +117,24 @@ impl Prover {
         Ok(kept)
     }
 
-    /// Which version of the binding's key wraps, by the cloud's word; `None` if it does not say so within `pause`. Whatever
-    /// it answers instead is neither a denial nor a proof.
-    pub(crate) async fn current_version(&self, session: &Session, pause: Duration) -> Option<KeyVersion> {
+    /// Which version of the binding's key wraps, by the cloud's word. Whatever it answers instead within `pause` is neither a
+    /// denial nor a proof.
+    pub(crate) async fn current_version(
+        &self,
+        session: &Session,
+        pause: Duration,
+    ) -> Result<KeyVersion, ProviderError> {
         let answer = tokio::select! {
-            answer = self.provider.describe(session) => answer,
-            () = self.clock.sleep(pause) => return None,
-        };
-        match answer {
-            Ok(answer) => Some(answer.value.current_version).filter(|version| !version.is_none()),
-            Err(error) => {
-                tracing::debug!(%error, "the cloud does not say which version of a key wraps");
-                None
+            answer = self.provider.describe(session) => answer?,
+            () = self.clock.sleep(pause) => {
+                let late = ProviderError::new(Fault::Unavailable, "the cloud did not describe the key in time");
+                return Err(late.with_code(Some("DEADLINE")));
             }
+        };
+        let version = answer.value.current_version;
+        match version.is_none() {
+            true => Err(ProviderError::new(Fault::Unavailable, "the cloud's answer names no version")),
+            false => Ok(version),
         }
     }
 

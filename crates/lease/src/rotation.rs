@@ -37,9 +37,8 @@ impl Cell {
     pub(crate) async fn look(self: &Arc<Self>, subject: &Subject, session: &Session) {
         let (hub, version) = (self.hub(), &self.id().key_version);
         if self.family().begin_look(version, hub.settings.rotation_check, hub.clock.now())
-            && let Some(named) = self.prover().current_version(session, LOOK).await
+            && let Some(named) = self.ask_which_wraps(session).await
         {
-            self.family().named(&named);
             self.prove_wrapping(subject, &named);
         }
     }
@@ -53,11 +52,10 @@ impl Cell {
             return;
         }
         let deadline = hub.clock.now() + hub.settings.proof_deadline;
-        if let Some(named) = self.prover().current_version(session, LOOK).await {
-            self.family().named(&named);
-            if let Some(landing) = self.prove_wrapping(subject, &named) {
-                let _ = self.landed(landing, deadline).await;
-            }
+        if let Some(named) = self.ask_which_wraps(session).await
+            && let Some(landing) = self.prove_wrapping(subject, &named)
+        {
+            let _ = self.landed(landing, deadline).await;
         }
     }
 
@@ -69,7 +67,8 @@ impl Cell {
             return;
         }
         let deadline = hub.clock.now() + hub.settings.proof_deadline;
-        if let Some(named) = self.prover().current_version(session, LOOK).await {
+        // That it is not said is no news: the denial is.
+        if let Ok(named) = self.prover().current_version(session, LOOK).await {
             self.family().named(&named);
             if let Some(landing) = self.prove_wrapping(subject, &named) {
                 // Whatever came of it: if it was proven, it wraps.
@@ -83,6 +82,24 @@ impl Cell {
         }
         // Somebody may hold, so that the one before is proven without a request.
         self.prove_wrapping(subject, &self.family().wrapping());
+    }
+
+    /// Which version wraps by the cloud's word. While it does not say, a rotation is not followed, and that is told.
+    async fn ask_which_wraps(&self, session: &Session) -> Option<KeyVersion> {
+        let binding = &self.id().binding;
+        match self.prover().current_version(session, LOOK).await {
+            Ok(named) => {
+                self.family().named(&named);
+                Some(named)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                if self.family().not_named(&error) {
+                    tracing::warn!(%binding, %error, "which version of the key wraps is not known: a rotation is not followed");
+                }
+                None
+            }
+        }
     }
 
     /// Has another version of the key proven, unless it is live or was denied; what to wait for if it is.
@@ -125,10 +142,7 @@ impl Cell {
     /// A version was denied that had been live. It may be the whole key that was: the others are proven now, and not only
     /// when their renewal is due.
     pub(crate) fn suspect_others(&self) {
-        let interval = self.hub().settings.suspicion_interval;
-        for other in self.others() {
-            other.with(|machine, now| machine.suspect(now.at, interval));
-        }
+        self.others().iter().for_each(Self::be_proven);
     }
 
     /// Whose fault a denial of the principal is will be known when `landing` has landed.

@@ -69,6 +69,9 @@ pub struct LeaseView {
     /// Whether the newest proof was denied in a way that the sentinel shows to be our own fault; of several versions
     /// whether any was.
     pub masked: bool,
+    /// Why the cloud did not say, when it was last asked, which version of the key wraps: a rotation is not followed until it
+    /// does. Ends nothing.
+    pub rotation_unknown: Option<Arc<ProviderError>>,
 }
 
 impl LeaseView {
@@ -79,10 +82,17 @@ impl LeaseView {
         epoch: None,
         denial: None,
         masked: false,
+        rotation_unknown: None,
     };
 
+    /// Of a lease that is in `state` and not live, of which there is no more to say.
+    #[must_use]
+    pub fn over(state: LeaseState) -> Self {
+        Self { state, ..Self::IDLE }
+    }
+
     /// What may be said at once of the leases of one binding, each told with whether it is that of the version that wraps.
-    /// The epoch is not theirs, but the binding's.
+    /// The epoch, and whether rotations are followed, are not theirs, but the binding's.
     pub(crate) fn together(views: impl IntoIterator<Item = (bool, Self)>) -> Self {
         let views: Vec<_> = views.into_iter().collect();
         let state = LeaseState::together(views.iter().map(|(wraps, view)| (*wraps, view.state)));
@@ -95,6 +105,7 @@ impl LeaseView {
             epoch: None,
             denial: alike.iter().find_map(|(_, view)| view.denial.clone()),
             masked: views.iter().any(|(_, view)| view.masked),
+            rotation_unknown: None,
         }
     }
 }

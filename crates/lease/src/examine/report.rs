@@ -12,7 +12,7 @@ use super::{Examination, Examiner};
 use crate::{LeaseError, sentinel};
 
 /// What needs a session, in order.
-const WITH_SESSION: [Stage; 6] =
+pub(super) const WITH_SESSION: [Stage; 6] =
     [Stage::Deputy, Stage::Describe, Stage::Wrap, Stage::Unwrap, Stage::ContextBinding, Stage::Canary];
 
 impl Examiner<'_> {
@@ -95,8 +95,28 @@ impl Examiner<'_> {
         });
         let error = Arc::new(error);
         let failure = if ours { LeaseError::Masked(error) } else { LeaseError::from_proof(error) };
+        self.denied |= matches!((stage, &failure), (Stage::Assume | Stage::Canary, LeaseError::Denied(_)));
         if self.failure.as_ref().is_none_or(|first| may_pass(first) && !may_pass(&failure)) {
             self.failure = Some(failure);
+        }
+    }
+
+    /// Whether rotations are followed, as far as the lease knows; unless this verification has just told of the same.
+    pub(super) fn rotation(&mut self, unknown: Option<Arc<ProviderError>>) {
+        let described = check(Stage::Describe);
+        let told = |finding: &Finding| finding.check == described && finding.verdict == Verdict::Failed;
+        if let Some(error) = unknown.filter(|_| !self.findings.iter().any(told)) {
+            let title = "follow rotations of the key";
+            let finding = Finding::new("ROTATION_NOT_FOLLOWED", title, Verdict::Warning, error.to_string());
+            self.findings.push(finding.because(Cause {
+                reason: "ROTATION_NOT_FOLLOWED",
+                text: "When the cloud was last asked which version of the key wraps, it did not say; the version before goes \
+                       on wrapping."
+                    .to_owned(),
+                mend: "Nothing, if it has passed by now: it is asked again within minutes, and at once on `leasehold tenant \
+                       reprove`."
+                    .to_owned(),
+            }));
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Bonds {
     pub(super) adopted: Vec<KeyVersion>,
     /// The version that wraps by the cloud's word.
     pub(super) named: Option<KeyVersion>,
+    /// Why the cloud did not say so when it was last asked.
+    pub(super) unnamed: Option<Arc<ProviderError>>,
     /// When the cloud was last asked for that word.
     pub(super) looked: Option<Moment>,
     /// When it was last asked because a wrap was refused for its date.
@@ -57,6 +59,7 @@ impl Bonds {
             stored,
             adopted: Vec::new(),
             named: None,
+            unnamed: None,
             looked: None,
             outdated: None,
             proven: Vec::new(),
@@ -74,7 +77,7 @@ impl Bonds {
             self.proven.clear();
         }
         if stored != self.stored || *key != self.key {
-            (self.named, self.looked) = (None, None);
+            (self.named, self.unnamed, self.looked) = (None, None, None);
             self.adopted.clear();
         }
         (self.revision, self.key, self.stored) = (revision, key.clone(), stored);

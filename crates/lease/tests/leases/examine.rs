@@ -94,6 +94,72 @@ async fn a_verification_that_is_denied_ends_no_lease() {
 }
 
 #[tokio::test]
+async fn p2_a_verification_that_is_denied_what_every_proof_does_has_the_lease_proven() {
+    for cut in [Call::Assume, Call::Canary] {
+        let mut bench = Bench::new().await;
+        bench.wrapped().await;
+        bench.states();
+        match cut {
+            Call::Assume => bench.cloud.trust(Mood::Deny),
+            _ => bench.cloud.key(Mood::Deny),
+        }
+        examine(&bench).await;
+        bench.clock.settle().await;
+        assert_eq!(bench.states(), [LeaseState::Denied], "{cut:?}: by a proof, without a tick of the clock");
+    }
+}
+
+#[tokio::test]
+async fn p3_a_verification_that_gets_no_answer_starts_no_proof() {
+    let bench = Bench::new().await;
+    bench.wrapped().await;
+    bench.cloud.key(Mood::Outage);
+    let before = bench.cloud.count(Call::Assume);
+    examine(&bench).await;
+    bench.clock.settle().await;
+    assert_eq!(bench.cloud.count(Call::Assume), before + 1, "its own");
+}
+
+#[tokio::test]
+async fn p6_who_binds_anothers_key_learns_nothing_of_it_from_a_verification() {
+    let by = Throttler::Cloud;
+    for fault in [Fault::Misconfigured, Fault::Unavailable, Fault::Throttled { by, retry_after: None }] {
+        let bench = Bench::new().await;
+        let subject = pending(bench.subject(), |binding| binding.canary = None);
+        bench.cloud.odd(|odd| {
+            odd.deputy = Some(fault.clone());
+            odd.warns = true;
+        });
+        let uses = [Call::Describe, Call::Wrap, Call::Unwrap, Call::Canary];
+        let before = uses.map(|call| bench.cloud.count(call));
+        let examination = bench.leases.examine(&subject, Depth::ExcessPermissions).await;
+        assert_eq!(uses.map(|call| bench.cloud.count(call)), before, "{fault:?}");
+        only_failure(&examination, "DEPUTY");
+        assert_eq!(with(&examination, Verdict::Skipped), STEPS[4..], "{fault:?}");
+        assert_eq!(with(&examination, Verdict::Warning), [""; 0], "{fault:?}: nor does a closer look tell");
+    }
+}
+
+#[tokio::test]
+async fn a_verification_tells_that_rotations_are_not_followed() {
+    let bench = Bench::versioned().await;
+    bench.cloud.describe(Mood::Deny);
+    bench.wrapped().await;
+    bench.clock.settle().await;
+    assert_eq!(
+        with(&examine(&bench).await, Verdict::Warning),
+        [""; 0],
+        "that the key cannot be described says it"
+    );
+    bench.cloud.describe(Mood::Allow);
+    let examination = examine(&bench).await;
+    assert_eq!(with(&examination, Verdict::Warning), ["ROTATION_NOT_FOLLOWED"]);
+    bench.leases.reprove(&bench.subject()).await.unwrap();
+    bench.clock.settle().await;
+    assert_eq!(examine(&bench).await.verdict(), Verdict::Passed);
+}
+
+#[tokio::test]
 async fn a_denied_hop_marks_the_ones_before_it_passed_and_the_rest_skipped() {
     let bench = Bench::new().await;
     bench.cloud.odd(|odd| {

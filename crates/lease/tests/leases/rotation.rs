@@ -128,6 +128,58 @@ async fn p3_a_cloud_that_does_not_say_which_version_wraps_ends_no_lease_and_dela
     }
 }
 
+/// Counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Warnings {
+    fn take(&self) -> usize {
+        self.0.swap(0, std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn that_rotations_are_not_followed_is_told_once_and_seen_until_it_passes() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let bench = Bench::versioned().await;
+    let unknown = || bench.leases.view(bench.subject().name()).rotation_unknown;
+    let _hold = bench.leases.hold(&bench.subject()).unwrap();
+    bench.clock.settle().await;
+    assert!(unknown().is_none());
+    for mood in [Mood::Deny, Mood::BlackHole] {
+        bench.cloud.describe(mood);
+        bench.clock.advance(S(3600)).await;
+        let error = unknown().unwrap();
+        assert_eq!(error.is_denial(), mood == Mood::Deny, "{error}");
+        assert_eq!(bench.state(), LeaseState::Live, "{mood:?}");
+        assert_eq!(warnings.take(), 1, "{mood:?}: once in an hour");
+        bench.cloud.describe(Mood::Allow);
+        bench.clock.advance(S(600)).await;
+        assert!(unknown().is_none(), "{mood:?}");
+    }
+    assert_eq!(warnings.take(), 0);
+}
+
 #[tokio::test]
 async fn a_cloud_without_versions_is_never_asked_which_one_wraps() {
     let bench = Bench::new().await;

@@ -1,7 +1,6 @@
 //! One tenant of a watch: what is held of it, and what the watcher was told.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use leasehold_ids::{BindingId, BindingName, LeaseEpoch};
 use leasehold_lease::{HoldGuard, LeaseEvent, LeaseState, LeaseView, Leases};
@@ -69,7 +68,7 @@ impl Watched {
         let unwrapping = tenant.bindings.values().filter(|binding| binding.state.unwraps());
         let view = |name: &BindingName| match tenant.is_served() {
             true => self.leases.view(name),
-            false => over(LeaseState::Suspended),
+            false => LeaseView::over(LeaseState::Suspended),
         };
         let views: Vec<_> = unwrapping.map(|b| (b.name.clone(), view(&b.name))).collect();
         views.into_iter().map(|(binding, view)| self.tell(binding, view)).collect()
@@ -84,7 +83,7 @@ impl Watched {
         }
         let mut statuses = self.statuses();
         for name in gone(&before.tenant, &self.known.tenant) {
-            statuses.push(self.tell(name, over(LeaseState::Suspended)));
+            statuses.push(self.tell(name, LeaseView::over(LeaseState::Suspended)));
         }
         statuses
     }
@@ -100,7 +99,7 @@ impl Watched {
             LeaseState::Live if view.epoch == believed => return None,
             state if state == view.state => view,
             // What has ended must be told even if a new life has begun since.
-            state => over(state),
+            state => LeaseView::over(state),
         };
         Some(self.tell(event.binding, view))
     }
@@ -125,9 +124,4 @@ fn gone(before: &Tenant, after: &Tenant) -> Vec<BindingName> {
         |tenant: &Tenant, id: &BindingId| tenant.bindings.get(id).is_some_and(|b| b.state.unwraps());
     let gone = before.bindings.iter().filter(|(id, _)| unwraps(before, id) && !unwraps(after, id));
     gone.map(|(_, binding)| binding.name.clone()).collect()
-}
-
-/// A lease that is not live, of which there is no more to say.
-fn over(state: LeaseState) -> LeaseView {
-    LeaseView { state, ttl: Duration::ZERO, proof_age: None, epoch: None, denial: None, masked: false }
 }
