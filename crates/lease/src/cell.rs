@@ -232,9 +232,12 @@ impl Cell {
         self.publish(machine, state, ended);
         self.publish(machine, ended, machine.state());
         self.stand(machine, now);
-        let next = machine.next_wake();
-        if next.is_some_and(|next| wake.is_none_or(|wake| next < wake)) || (next.is_some() && !guarded.kept) {
-            self.wake_keeper(guarded);
+        match (machine.next_wake(), wake) {
+            (Some(next), Some(wake)) if next >= wake && guarded.kept => {}
+            (Some(_), _) => self.wake_keeper(guarded),
+            // It has nothing to keep the time of any more, and goes.
+            (None, _) if guarded.kept => self.wake.notify_one(),
+            (None, _) => {}
         }
         result
     }

@@ -19,6 +19,8 @@ pub enum EndReason {
     Changed,
     /// The machine was restored from a snapshot.
     Restored,
+    /// The service is shutting down.
+    ShuttingDown,
 }
 
 impl std::fmt::Display for EndReason {
@@ -28,6 +30,7 @@ impl std::fmt::Display for EndReason {
             Self::Deleted => "the tenant is deleted",
             Self::Changed => "the binding changed in between",
             Self::Restored => "the machine was restored from a snapshot",
+            Self::ShuttingDown => "the service is shutting down",
         })
     }
 }

@@ -106,8 +106,14 @@ impl Family {
     /// Whether there is something to remember although no lease is in use.
     pub(crate) fn remembers(&self, now: Moment) -> bool {
         let mut bonds = self.lock();
-        bonds.has_versions()
-            && (!bonds.proven.is_empty() || bonds.looked.is_some() || bonds.strangers.remembers(now))
+        let versions = bonds.has_versions()
+            && (!bonds.proven.is_empty() || bonds.looked.is_some() || bonds.strangers.remembers(now));
+        bonds.holds > 0 || (versions && !bonds.over)
+    }
+
+    /// By the newest record nothing is unwrapped under the binding any more, so that there is nothing to remember.
+    pub(crate) fn end(&self) {
+        self.lock().over = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, Bonds> {

@@ -96,7 +96,7 @@ impl Hub {
 
     /// What the leases of a binding have in common; if it has none, what those would that it gets.
     pub(crate) fn family(&self, subject: &Subject) -> Result<Arc<Family>, LeaseError> {
-        self.check_revision(subject)?;
+        self.check(subject)?;
         match self.known(subject.name()) {
             Some((family, _)) => family.follow(subject).map(|()| family),
             None => Family::new(subject, self.clock.now()).map(Arc::new),
@@ -105,7 +105,7 @@ impl Hub {
 
     /// The lease `id`, made if there is none.
     pub(crate) fn cell(self: &Arc<Self>, id: &LeaseId, subject: &Subject) -> Result<Arc<Cell>, LeaseError> {
-        self.check_revision(subject)?;
+        self.check(subject)?;
         if let Some(cell) = self.existing(&id.binding).into_iter().find(|cell| cell.id() == id) {
             cell.family().follow(subject)?;
             return Ok(cell);
@@ -114,7 +114,7 @@ impl Hub {
         let mut leases = self.leases.write().unwrap_or_else(PoisonError::into_inner);
         // Once more under the lock: a change is announced before the leases that it concerns are looked up, so either it
         // finds the lease that is made here, or its announcement is seen here and none is made.
-        self.check_revision(subject)?;
+        self.check(subject)?;
         let Versions { family, cells } = self.versions(&mut leases, subject)?;
         if let Some(cell) = cells.iter().find(|cell| cell.id() == id) {
             return Ok(Arc::clone(cell));
@@ -197,11 +197,13 @@ impl Hub {
         *newest = revision.max(*newest);
     }
 
-    fn check_revision(&self, subject: &Subject) -> Result<(), LeaseError> {
+    /// Whether there may be leases of `subject`: it is as new as what was announced, and something may be unwrapped under it.
+    fn check(&self, subject: &Subject) -> Result<(), LeaseError> {
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.get(subject.tenant()).is_some_and(|newest| subject.revision < *newest) {
-            return Err(LeaseError::Ended(EndReason::Changed));
+        let outdated = announced.get(subject.tenant()).is_some_and(|newest| subject.revision < *newest);
+        match outdated || !subject.binding.state.unwraps() {
+            true => Err(LeaseError::Ended(EndReason::Changed)),
+            false => Ok(()),
         }
-        Ok(())
     }
 }

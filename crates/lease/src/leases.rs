@@ -126,7 +126,8 @@ impl Leases {
     /// Applies a tenant's record as it is now to its live leases, before it returns: new terms bind at once, and what
     /// may no longer be held is wiped. Call it after every change of the record.
     pub fn tenant_changed(&self, tenant: &Tenant) {
-        self.0.announce(&tenant.id, tenant.revision);
+        // Of a tenant that is deleted only a newer record may be served, although no lease is left to say so.
+        self.0.announce(&tenant.id, tenant.revision + u64::from(tenant.deleted.is_some()));
         for cell in self.0.of_tenant(&tenant.id) {
             let binding = tenant.bindings.get(cell.id().binding.binding()).filter(|b| b.state.unwraps());
             let reason = match binding {
@@ -135,11 +136,14 @@ impl Leases {
                 None => Some(EndReason::Changed),
                 Some(_) => None,
             };
+            if matches!(reason, Some(EndReason::Deleted | EndReason::Changed)) {
+                cell.family().end();
+            }
             cell.with(|machine, now| match (reason, binding) {
                 (None, Some(binding)) => machine.follow(&Subject::of(tenant, binding), now),
                 (reason, _) => machine.end(reason.unwrap_or(EndReason::Changed), tenant.revision),
             });
-            // One that was suspended and is wanted by nobody has no keeper to do it.
+            // One that is wanted by nobody any more has no keeper to do it.
             self.0.retire(&cell);
         }
         let unwraps = |name: &BindingName| {
@@ -194,7 +198,7 @@ impl Leases {
     /// Wipes everything that is held, as a shutdown does.
     pub fn end_all(&self) {
         for cell in self.0.all() {
-            cell.with(|machine, _| machine.end(EndReason::Changed, u64::MAX));
+            cell.with(|machine, _| machine.end(EndReason::ShuttingDown, u64::MAX));
         }
     }
 
@@ -321,7 +325,12 @@ impl HoldGuard {
 impl Drop for HoldGuard {
     fn drop(&mut self) {
         self.family.unhold();
-        self.tell();
+        for cell in self.hub.existing(&self.binding) {
+            // One that is over, and was kept for its holders alone, is forgotten with the last of them.
+            if cell.with(|machine, _| machine.is_dormant()) {
+                self.hub.retire(&cell);
+            }
+        }
     }
 }
 

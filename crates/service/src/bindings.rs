@@ -6,7 +6,7 @@ use data_encoding::BASE32_NOPAD;
 use leasehold_authz::Operation;
 use leasehold_envelope::Hierarchy;
 use leasehold_ids::{BindingId, BindingName, ProviderKind, TenantId};
-use leasehold_lease::{LeaseView, Subject, proofs_per_month};
+use leasehold_lease::{LeaseState, LeaseView, Subject, proofs_per_month};
 use leasehold_provider::{KitRequest, OnboardingKit, Warning};
 use leasehold_tenant::{Binding, BindingState, ChangeError, NewBinding, Tenant};
 
@@ -70,7 +70,7 @@ impl Service {
     ) -> Result<(BindingRecord, LeaseView), ServiceError> {
         let decision = self.admit(caller, Operation::GetBinding, Some(name.tenant())).await?;
         let result = self.read_binding(name).await;
-        decision.conclude(result.map(|record| (record, self.inner.leases.view(name)))).await
+        decision.conclude(result).await
     }
 
     /// One page of a tenant's bindings, retired ones included.
@@ -179,9 +179,13 @@ impl Service {
         self.inner.directory.check_plan(&tenant.id, &need, &need.clone().and(provider)).await
     }
 
-    async fn read_binding(&self, name: &BindingName) -> Result<BindingRecord, ServiceError> {
+    async fn read_binding(&self, name: &BindingName) -> Result<(BindingRecord, LeaseView), ServiceError> {
         let tenant = self.inner.directory.read(name.tenant()).await?;
-        record_of(&tenant, name.binding())
+        let record = record_of(&tenant, name.binding())?;
+        // Whether or not this process ever had a lease of it.
+        let over = !tenant.is_served() || record.binding.state == BindingState::Retired;
+        let view = if over { LeaseView::over(LeaseState::Suspended) } else { self.inner.leases.view(name) };
+        Ok((record, view))
     }
 
     async fn page_of_bindings(

@@ -39,6 +39,8 @@ pub(super) struct Bonds {
     /// The denial that was told last.
     pub(super) told: Option<Arc<ProviderError>>,
     pub(super) holds: usize,
+    /// Nothing is unwrapped under the binding any more.
+    pub(super) over: bool,
     pub(super) strangers: Strangers,
 }
 
@@ -67,6 +69,7 @@ impl Bonds {
             epoch: None,
             told: None,
             holds: 0,
+            over: false,
             strangers: Strangers::new(now),
         }
     }
@@ -81,6 +84,7 @@ impl Bonds {
             self.adopted.clear();
         }
         (self.revision, self.key, self.stored) = (revision, key.clone(), stored);
+        self.over = false;
     }
 
     pub(super) fn wrapping(&self) -> &KeyVersion {

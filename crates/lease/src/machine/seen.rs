@@ -6,7 +6,7 @@ use leasehold_ids::LeaseEpoch;
 use leasehold_provider::ProviderError;
 
 use super::{Machine, Now, Phase};
-use crate::{LeaseError, LeaseState, LeaseView};
+use crate::{EndReason, LeaseError, LeaseState, LeaseView};
 
 impl Machine {
     pub(crate) fn state(&self) -> LeaseState {
@@ -87,9 +87,10 @@ impl Machine {
         self.ended.take()
     }
 
-    /// Whether the lease may be forgotten: nothing is held, asked or wanted.
+    /// Whether the lease may be forgotten: nothing is held, asked, wanted or answered for; or nothing will be ever again.
     pub(crate) fn is_dormant(&self) -> bool {
-        matches!(self.phase, Phase::Idle)
+        let over = matches!(self.phase, Phase::Suspended(EndReason::Deleted | EndReason::Changed));
+        (over || matches!(self.phase, Phase::Idle))
             && self.flights.is_empty()
             && !self.held
             && !self.flights.can_dequeue()

@@ -102,11 +102,58 @@ async fn a_changed_binding_is_wiped_and_proven_anew() {
 #[tokio::test]
 async fn a_retired_binding_serves_nothing_more() {
     let mut bench = Bench::new().await;
-    bench.wrapped().await;
+    let wrapped = bench.wrapped().await;
+    bench.states();
     for _ in 0..2 {
         bench.change(|tenant| tenant.with_retired(&"main".parse().unwrap(), NOW).unwrap());
     }
+    assert_eq!(bench.states(), [LeaseState::Idle, LeaseState::Suspended], "and that is told");
+    assert_eq!(bench.arena.in_use(), 0);
+    bench.clock.settle().await;
+    assert_eq!(bench.state(), LeaseState::Idle, "and then forgotten");
+    assert!(bench.unwrap(&wrapped).await.is_err());
+}
+
+#[tokio::test]
+async fn p9_leases_of_a_deleted_tenant_are_forgotten_when_nobody_holds_them_any_more() {
+    let mut bench = Bench::versioned().await;
+    let wrapped = bench.wrapped().await;
+    let hold = bench.leases.hold(&bench.subject()).unwrap();
+    bench.change(|tenant| tenant.deleted(NOW).unwrap());
+    assert_eq!((bench.arena.in_use(), bench.state()), (0, LeaseState::Suspended));
+    bench.clock.advance(S(3600)).await;
+    assert_eq!(bench.state(), LeaseState::Suspended, "somebody still holds, and is to see it");
+    drop(hold);
+    assert_eq!(bench.state(), LeaseState::Idle);
+    assert!(bench.unwrap(&wrapped).await.is_err());
+    bench.change(|tenant| tenant.undeleted(NOW).unwrap());
+    let _hold = bench.leases.hold(&bench.subject()).unwrap();
+    bench.clock.settle().await;
+    assert_eq!(bench.state(), LeaseState::Live);
+    bench.unwrap(&wrapped).await.unwrap();
+}
+
+#[tokio::test]
+async fn p9_a_lease_that_is_over_is_forgotten_although_a_proof_was_under_way() {
+    let mut bench = Bench::versioned().await;
+    bench.wrapped().await;
+    let mut held = bench.cloud.hold(Call::Canary);
+    let proof = bench.reproving();
+    held.reached().await;
+    bench.change(|tenant| tenant.deleted(NOW).unwrap());
     assert_eq!(bench.state(), LeaseState::Suspended);
+    held.go_on();
+    assert!(proof.await.unwrap().is_err());
+    bench.clock.settle().await;
+    assert_eq!((bench.arena.in_use(), bench.state()), (0, LeaseState::Idle));
+}
+
+#[tokio::test]
+async fn nothing_is_proven_any_more_once_everything_was_ended_for_good() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.leases.end_all();
+    assert!(matches!(bench.unwrap(&wrapped).await, Err(LeaseError::Ended(EndReason::ShuttingDown))));
     assert_eq!(bench.arena.in_use(), 0);
 }
 
