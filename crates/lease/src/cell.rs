@@ -1,5 +1,7 @@
 //! One lease at work: the machine behind its lock, the task that keeps its time, the proofs in flight.
 
+mod in_flight;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +11,14 @@ use leasehold_ids::BindingVersion;
 use leasehold_provider::{Fault, KeyState, ProviderError};
 use tokio::sync::Notify;
 
-use crate::canary::Canary;
+use self::in_flight::InFlight;
 use crate::family::{Family, Turn};
 use crate::flights::{Landing, Start};
 use crate::forbidden::Forbidden;
 use crate::hub::Hub;
-use crate::lent::{Fingerprint, Lent};
+use crate::lent::Lent;
 use crate::live::Live;
-use crate::machine::{Landed, Machine, Means, Now, Outcome, Reach};
+use crate::machine::{Machine, Now, Outcome, Reach};
 use crate::prover::{Answered, Prover, is_of_principal};
 use crate::subject::LeaseId;
 use crate::{LeaseError, LeaseEvent, LeaseState, Subject};
@@ -309,59 +311,6 @@ impl Cell {
 pub(crate) enum Asked {
     Wrap,
     Unwrap,
-}
-
-/// A proof under way; lands exactly once, whatever becomes of its task.
-struct InFlight<'a> {
-    cell: &'a Arc<Cell>,
-    id: Option<u64>,
-    /// The binding's, as the proof is about it.
-    version: BindingVersion,
-    /// What it opens, if a caller lent it.
-    lent: Option<Fingerprint>,
-}
-
-impl InFlight<'_> {
-    /// `opened` is what proved it.
-    fn land(mut self, outcome: Outcome, opened: Option<Canary>) {
-        self.report(outcome, opened);
-    }
-
-    fn report(&mut self, outcome: Outcome, opened: Option<Canary>) {
-        let Some(id) = self.id.take() else { return };
-        let (cell, hub) = (self.cell, &self.cell.hub);
-        let means = Means {
-            arena: &hub.arena,
-            sealing_key_max_age: hub.settings.sealing_key_max_age,
-            epoch: hub.next_epoch(),
-        };
-        if let Outcome::Denied { error, reach: Reach::Binding } = &outcome {
-            // Before this one, whose landing lets go on who waits for the verdict.
-            cell.deny_others(self.version, error);
-        }
-        let (landed, refusal) = cell.with(|machine, now| {
-            let landed = machine.land(id, outcome, now, &means);
-            (landed, machine.refusal().cloned())
-        });
-        let version = &cell.id.key_version;
-        if let Some(refusal) = refusal {
-            cell.family.refused(version, &refusal, self.lent, hub.clock.now());
-        }
-        if let (Some(landed), Some(opened)) = (&landed, opened)
-            && landed.counts()
-        {
-            cell.family.keep(version, opened);
-        }
-        // Whoever asks again once they are told is let in anew.
-        hub.retire(cell);
-        landed.into_iter().for_each(Landed::tell);
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.report(Outcome::Failed(LeaseError::Internal("a proof was abandoned")), None);
-    }
 }
 
 /// Keeps a live run from being confused with another: what an answer was made in.

@@ -122,6 +122,14 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    /// How long the cloud, or our own limit, wants us to wait, if it said.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// What a provider's failure means when it answers a proof.
     pub(crate) fn from_proof(error: Arc<ProviderError>) -> Self {
         match error.fault() {

@@ -83,8 +83,8 @@ impl Family {
         Standing { wraps, known: wraps || bonds.knows(version), held: bonds.holds > 0 }
     }
 
-    /// Whether the binding may have a lease of `version`, with leases of `others` already. A version that wraps, or is
-    /// about to, always may: nothing that is only read may stand in its way.
+    /// Whether the binding may have a lease of `version`, with leases of `others` already. One that is known may: of those
+    /// that are only read the least recently used makes room. A stranger takes no room from anybody before it proved live.
     pub(crate) fn admit(
         &self,
         version: &KeyVersion,
@@ -92,15 +92,24 @@ impl Family {
         now: Moment,
     ) -> Result<(), LeaseError> {
         let mut bonds = self.lock();
-        let known = bonds.knows(version);
-        let places = others.iter().filter(|other| !known || bonds.knows(other)).count();
-        if [Some(bonds.wrapping()), bonds.named.as_ref(), Some(&bonds.stored)].contains(&Some(version)) {
+        if bonds.knows(version) {
             return Ok(());
         }
-        if places >= MAX_VERSIONS {
-            return Err(LeaseError::TooManyVersions);
+        match others.iter().filter(|other| !bonds.knows(other)).count() < MAX_VERSIONS {
+            true => bonds.strangers.admit(version, now),
+            false => Err(LeaseError::TooManyVersions),
         }
-        if known { Ok(()) } else { bonds.strangers.admit(version, now) }
+    }
+
+    /// Whether a request for `version` may take the place of another version, should it have to: not at will, or requests
+    /// for more versions in turn than there are places would each cost a proof.
+    pub(crate) fn take_turn(&self, version: &KeyVersion, now: Moment) -> Result<(), LeaseError> {
+        let mut bonds = self.lock();
+        let has_none = bonds.state_of(version) == LeaseState::Idle && bonds.wrapping() != version;
+        match has_none && bonds.in_use() >= MAX_VERSIONS && bonds.knows(version) {
+            true => bonds.turns.take(now).map_err(|_| LeaseError::TooManyVersions),
+            false => Ok(()),
+        }
     }
 
     /// Whether there is something to remember although no lease is in use.
@@ -283,8 +292,8 @@ impl Family {
         self.places.acquire().await.ok()
     }
 
-    /// A proof of `version`, by what was lent for it, was refused in a way that the next one would be too.
-    pub(crate) fn refused(
+    /// A proof of `version`, by what was lent for it, came to nothing.
+    pub(crate) fn failed(
         &self,
         version: &KeyVersion,
         error: &LeaseError,
@@ -293,7 +302,7 @@ impl Family {
     ) {
         let mut bonds = self.lock();
         if !bonds.knows(version) {
-            bonds.strangers.refuse(version, lent, error.clone(), now);
+            bonds.strangers.failed(version, lent, error, now);
         }
     }
 
@@ -301,12 +310,7 @@ impl Family {
     ///
     /// # Errors
     /// What it was refused with.
-    pub(crate) fn recall(
-        &self,
-        version: &KeyVersion,
-        lent: Loan<'_>,
-        now: Moment,
-    ) -> Result<(), LeaseError> {
+    pub(crate) fn recall(&self, version: &KeyVersion, lent: Loan<'_>, now: Moment) -> Result<(), LeaseError> {
         let mut bonds = self.lock();
         if bonds.knows(version) || !bonds.strangers.remembers(now) {
             return Ok(());

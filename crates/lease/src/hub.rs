@@ -27,8 +27,9 @@ pub(crate) const MAX_VERSIONS: usize = 16;
 /// State changes that a slow reader may fall behind by before it must look for itself.
 const EVENTS: usize = 1024;
 
-/// The leases of one binding. What they have in common may outlast them: which versions wrapped and worked. Some 2 KiB for
-/// each binding whose key has versions, until it unwraps no more; nothing for the others.
+/// The leases of one binding. What they have in common may outlast them: which versions wrapped and worked, and what proved
+/// them. Some 2 KiB for each binding whose key has versions, and for each of these 1 to 5 KiB, until it unwraps no more;
+/// nothing for the others.
 struct Versions {
     family: Arc<Family>,
     cells: Vec<Arc<Cell>>,

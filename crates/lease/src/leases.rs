@@ -105,13 +105,20 @@ impl Leases {
         Err(LeaseError::LeaseOver)
     }
 
-    /// Begins a proof of each version in use but one.
+    /// Begins a proof of each version in use but one. Whatever is being proven for the first time, is so anew.
     fn reprove_others(&self, version: &KeyVersion, subject: &Subject) -> Vec<(Arc<Cell>, Landing)> {
         let mut begun = Vec::new();
         for cell in self.0.existing(subject.name()) {
             let asked = cell.enter(|machine, now| {
                 machine.follow(subject, now);
-                (machine.is_in_use() && cell.id().key_version != *version).then(|| machine.reprove(now))
+                match cell.id().key_version != *version {
+                    true if machine.is_in_use() => Some(machine.reprove(now)),
+                    true => {
+                        machine.outdate_first_proofs();
+                        None
+                    }
+                    false => None,
+                }
             });
             if let Some(Some(Step::Wait(landing, start))) = asked {
                 if let Some(start) = start {
@@ -214,6 +221,7 @@ impl Leases {
         lent: Option<Loan<'_>>,
     ) -> Result<Run, LeaseError> {
         let cell = self.0.cell(id, subject)?;
+        cell.family().take_turn(&id.key_version, self.0.clock.now())?;
         self.look(cell, subject, lent, |machine, now| machine.step(subject.binding.version, now)).await
     }
 

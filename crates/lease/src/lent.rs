@@ -61,6 +61,13 @@ impl Loan<'_> {
     }
 }
 
+#[cfg(test)]
+impl Fingerprint {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
 impl Canary {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();

@@ -8,17 +8,23 @@
 //! - A lease ends `revocation_bound` after the *start* of its newest complete proof: a fresh assume, then an unwrap of
 //!   the canary with that session. Nothing else lengthens it.
 //! - Whatever leaves Live wipes its sealing key before anything else happens.
-//! - A success counts only if no denial arrived and nothing was changed since it began.
+//! - A success counts only if no denial arrived and nothing was changed since it began. A denial counts from the moment that
+//!   the cloud gave it, in whatever phase, and whatever is found out after it.
 //! - An answer is released only by a check made right before it is encoded.
 //! - No lock is held across a call to a cloud.
 //! - Where keys have versions, each has a lease of its own. A version wraps once the cloud named it and its own proof, wrap
-//!   and unwrap, succeeded; until then, and if it never does, the one before wraps. A key that is denied ends the lease of
-//!   its version alone, a principal that is denied ends all of the binding's.
+//!   and unwrap, succeeded; until then, and if it never does, the one before wraps. A version that cannot be used ends its
+//!   own lease alone; a principal that is denied, or denied the key, ends all of the binding's.
+//! - A version that is only read is proven by an unwrap alone, of the very key that a caller wants if nothing else is there:
+//!   nothing that the cloud would still unwrap is out of reach because nothing can be wrapped any more. A wrap that is
+//!   refused for the key's dates ends nothing.
 //! - A version that only an envelope names is proven for its caller alone, within a budget, and never retried.
+//! - First proofs that fail without a denial are repeated ever less often, whoever asks; and no tenant, and no flood of events,
+//!   takes the budget from the renewals of others.
 //!
 //! Reading order: [`Leases`], `machine` (the rules), `cell` (the rules at work), `family` (one binding's versions),
-//! `rotation`, `strangers`, `prover`, `schedule`, `budget`, `sentinel`, `cache`, `operations`, `activation`,
-//! `examine`.
+//! `rotation`, `lent`, `strangers`, `prover`, `schedule`, `budget`, `shares`, `sentinel`, `cache`, `operations`,
+//! `activation`, `examine`.
 
 mod activation;
 mod budget;
@@ -46,6 +52,7 @@ mod settings;
 mod shares;
 mod strangers;
 mod subject;
+mod tokens;
 mod view;
 
 pub use activation::Activation;

@@ -1,12 +1,15 @@
 //! The state machine of one lease: plain data and rules, no waiting, no cloud.
 //!
 //! Time comes in as a parameter and what is to be done goes out as a return value, so that every rule can be tested
-//! without a clock or a task. Whatever leaves Live wipes before it returns. What proofs report is in `landing`, what time
-//! brings in `timer`, what may be seen in `seen`.
+//! without a clock or a task. Whatever leaves Live wipes before it returns. What proofs report is in `landing`, what is
+//! answered after one that failed in `quiet`, what time brings in `timer`, what others say in `told`, what may
+//! be seen in `seen`.
 
 mod landing;
+mod quiet;
 mod seen;
 mod timer;
+mod told;
 
 pub(crate) use self::landing::Landed;
 
@@ -18,6 +21,7 @@ use leasehold_ids::{BindingVersion, LeaseEpoch};
 use leasehold_provider::ProviderError;
 use leasehold_secret::Arena;
 
+use self::quiet::Quiet;
 use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
 use crate::live::{Live, Proof};
 use crate::{EndReason, LeaseError, LeaseState, Subject, schedule};
@@ -105,8 +109,10 @@ pub(crate) struct Machine {
     stranger: bool,
     /// What came of the one proof of a stranger, if it did not prove live.
     refusal: Option<LeaseError>,
-    /// A proof of another version of the key that was denied us, and whose verdict is awaited.
-    doubt: Option<Landing>,
+    /// What a first proof that got no answer leaves.
+    quiet: Option<Quiet>,
+    /// Proofs of other versions of the key that were denied us, and whose verdicts are awaited.
+    doubts: Vec<Landing>,
     seed: u64,
 }
 
@@ -132,7 +138,8 @@ impl Machine {
             held: false,
             stranger: false,
             refusal: None,
-            doubt: None,
+            quiet: None,
+            doubts: Vec::new(),
             seed,
         }
     }
@@ -183,6 +190,14 @@ impl Machine {
         };
         let (start, landing) = self.begin(Urgency::Needed { by });
         Step::Wait(landing, Some(start))
+    }
+
+    /// Somebody wants it proven from now on, and nothing is held: a first proof that began earlier does not count, and whoever
+    /// waits for it begins another.
+    pub(crate) fn outdate_first_proofs(&mut self) {
+        if matches!(self.phase, Phase::Idle) {
+            self.ends += 1;
+        }
     }
 
     /// The last check before an answer is encoded: the run that the answer was made in is still live. Gives the time
@@ -242,73 +257,6 @@ impl Machine {
     }
 }
 
-// === What the registry, the operator and engines say ===
-
-impl Machine {
-    /// Shows the machine a snapshot of its tenant's record. Older ones than it has seen are ignored.
-    pub(crate) fn follow(&mut self, subject: &Subject, now: Now) {
-        if subject.revision <= self.subject.revision {
-            return;
-        }
-        let changed = subject.binding.version != self.subject.binding.version;
-        self.subject = subject.clone();
-        if changed || self.is_suspended() {
-            self.ends += 1;
-            self.leave(Phase::Idle);
-            self.retry_at = self.held.then_some(now.at);
-        }
-        // A lowered bound applies to the live lease, now.
-        self.expire(now);
-        if let Phase::Live(live) = &self.phase {
-            self.renew_at = self.renew_at.min(live.proof_started + self.bound() / 2);
-        }
-    }
-
-    /// The operator ended the lease; it is not proven again until a newer revision says otherwise.
-    pub(crate) fn end(&mut self, reason: EndReason, revision: u64) {
-        if revision >= self.subject.revision {
-            self.subject.revision = revision;
-            self.ends += 1;
-            self.leave(Phase::Suspended(reason));
-            // A proof that began only now would count again, and undo what the operator did.
-            self.flights.refuse_queued(LeaseError::Ended(reason));
-        }
-    }
-
-    /// Somebody holds keys of this lease from now on, or nobody does; and whether its version is a stranger.
-    pub(crate) fn stand(&mut self, held: bool, stranger: bool, now: Moment) {
-        self.stranger = stranger;
-        match (std::mem::replace(&mut self.held, held), held) {
-            (false, true) if matches!(self.phase, Phase::Idle) && self.flights.is_empty() => {
-                self.retry_at = Some(now);
-            }
-            (true, false) => self.last_use = self.last_use.max(now),
-            _ => {}
-        }
-    }
-}
-
-// === What the other versions of the key say ===
-
-impl Machine {
-    /// The cloud denied the principal, us or the key, which is the same for every version: what is held here ends too.
-    pub(crate) fn deny_by_sibling(&mut self, version: BindingVersion, error: &Arc<ProviderError>, now: Now) {
-        if version != self.subject.binding.version || self.is_suspended() {
-            return;
-        }
-        match &self.phase {
-            Phase::Live(_) | Phase::Lapsed => self.deny(Arc::clone(error), now),
-            // A success that began before it does not count.
-            _ => self.denials += 1,
-        }
-    }
-
-    /// Whose fault a denial of the principal is has not been told yet; nothing is served until `landing`.
-    pub(crate) fn doubt(&mut self, landing: Landing) {
-        self.doubt = Some(landing);
-    }
-}
-
 // === impl details ===
 
 impl Machine {
@@ -329,6 +277,7 @@ impl Machine {
         self.failures = 0;
         self.last_failure = None;
         self.masked = false;
+        self.quiet = None;
     }
 
     fn join_or_start(&mut self, now: Now) -> Step {
@@ -339,11 +288,15 @@ impl Machine {
         if let (Phase::Idle, Some(flight)) = (&self.phase, self.flights.denied(self.basis())) {
             return Step::Wait(flight.landing(), None);
         }
+        if let Some(error) = self.answer_for_a_proof(now.at) {
+            return Step::Fail(error);
+        }
         if !self.flights.has_place() {
             return Step::Wait(self.flights.queue(), None);
         }
-        // A stranger's goes behind the renewals of whatever lives.
-        let by = if self.stranger { now.at + self.bound() } else { now.at };
+        // A stranger's, and one after another that failed, goes behind the renewals of whatever lives.
+        let behind = self.stranger || self.failures > 0;
+        let by = if behind { now.at + self.bound() } else { now.at };
         let (start, landing) = self.begin(Urgency::Needed { by });
         Step::Wait(landing, Some(start))
     }
@@ -377,8 +330,8 @@ impl Machine {
 
     /// A proof whose denial is being told apart from a failure of our own: one of this lease's, or of another version's.
     fn under_verdict(&mut self) -> Option<Landing> {
-        self.doubt = self.doubt.take().filter(is_in_air);
-        self.flights.under_verdict().map(Flight::landing).or_else(|| self.doubt.clone())
+        self.doubts.retain(is_in_air);
+        self.flights.under_verdict().map(Flight::landing).or_else(|| self.doubts.first().cloned())
     }
 
     fn is_suspended(&self) -> bool {
@@ -395,3 +348,6 @@ impl Machine {
 fn is_in_air(landing: &Landing) -> bool {
     landing.borrow().is_none() && landing.has_changed().is_ok()
 }
+
+#[cfg(test)]
+mod tests;

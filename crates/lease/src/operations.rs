@@ -1,6 +1,7 @@
 //! What is done for callers under a lease: generate, wrap, unwrap.
 
-use bytes::Bytes;
+mod request;
+
 use leasehold_envelope::{
     Body, EncryptionContext, Envelope, Header, Hierarchy, KeyVersion, Purpose, WrappedKey,
 };
@@ -8,8 +9,9 @@ use leasehold_provider::{Answer, Ciphertext, KeyProvider, ProviderError, Session
 use leasehold_secret::{KeyLength, PlaintextKey};
 use leasehold_tenant::{Binding, CacheMode};
 
+use self::request::UnwrapRequest;
 use crate::cache::{Entry, EntryKey};
-use crate::canary::{self, Canary};
+use crate::canary;
 use crate::cell::{Asked, Run};
 use crate::lent::Loan;
 use crate::prover::is_of_principal;
@@ -319,49 +321,5 @@ impl<'a> Attempts<'a> {
         }
         self.repeats += 1;
         self.repeats <= MAX_REPEATS
-    }
-}
-
-/// A wrapped key that belongs to the binding and the context that it was presented with.
-struct UnwrapRequest<'a> {
-    wrapped: &'a WrappedKey,
-    context: &'a EncryptionContext,
-    header: Header,
-    ciphertext: Ciphertext,
-}
-
-impl<'a> UnwrapRequest<'a> {
-    /// Checks all that can be checked without asking the cloud. The envelope's key id only has to *equal* the binding's;
-    /// the cloud is always given the binding's.
-    fn check(
-        binding: &Binding,
-        wrapped: &'a WrappedKey,
-        context: &'a EncryptionContext,
-    ) -> Result<Self, LeaseError> {
-        let envelope = Envelope::parse(wrapped.as_bytes()).map_err(LeaseError::Envelope)?;
-        let header = envelope.header().clone();
-        let ours = header.tenant == *binding.name.tenant()
-            && header.binding == *binding.name.binding()
-            && header.provider == binding.provider
-            && header.key_id == binding.key;
-        if !ours {
-            return Err(LeaseError::ForeignEnvelope);
-        }
-        // Each version asked for gets a lease, of which there are few: none for one that the cloud cannot have.
-        if Canary::of(binding)?.key_version().is_none() != header.key_version.is_none() {
-            return Err(LeaseError::ForeignEnvelope);
-        }
-        if header.hierarchy != binding.hierarchy {
-            return Err(LeaseError::WrongHierarchy);
-        }
-        if header.context != context.commitment() {
-            return Err(LeaseError::WrongContext);
-        }
-        let Body::Direct { ciphertext } = envelope.body() else {
-            return Err(LeaseError::WrongHierarchy);
-        };
-        let ciphertext =
-            Ciphertext { bytes: Bytes::clone(ciphertext), key_version: header.key_version.clone() };
-        Ok(Self { wrapped, context, header, ciphertext })
     }
 }

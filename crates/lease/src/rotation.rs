@@ -16,6 +16,7 @@ use crate::Subject;
 use crate::canary::Canary;
 use crate::cell::Cell;
 use crate::flights::Landing;
+use crate::hub::MAX_VERSIONS;
 use crate::machine::Step;
 use crate::subject::LeaseId;
 
@@ -149,6 +150,22 @@ impl Cell {
     pub(crate) fn doubt_others(&self, landing: &Landing) {
         for other in self.others() {
             other.with(|machine, _| machine.doubt(landing.clone()));
+        }
+    }
+
+    /// This version lives. If more do, or go on asking, than a binding may have leases of, the least recently used of those
+    /// that are only read ends; whoever holds what was given out under it is told so.
+    pub(crate) fn make_room(&self) {
+        let wrapping = self.family().wrapping();
+        let uses = |cell: &Arc<Self>| cell.with(|machine, _| machine.used());
+        let mut used: Vec<_> =
+            self.others().into_iter().filter_map(|cell| Some((uses(&cell)?, cell))).collect();
+        used.sort_by_key(|(at, _)| *at);
+        let over = (used.len() + 1).saturating_sub(MAX_VERSIONS);
+        let read = used.into_iter().filter(|(_, cell)| cell.id().key_version != wrapping);
+        for (_, cell) in read.take(over) {
+            cell.with(|machine, _| machine.release());
+            self.hub().retire(&cell);
         }
     }
 

@@ -32,7 +32,7 @@ const RETRY_DENIED_MOST: Duration = Duration::from_secs(5 * 60);
 const RETRY_UNANSWERED: Duration = Duration::from_secs(1);
 
 /// Within the shortest bound of 15 s, and so at least one retry falls into the second half of every lease.
-const RETRY_UNANSWERED_MOST: Duration = Duration::from_secs(10);
+pub(crate) const RETRY_UNANSWERED_MOST: Duration = Duration::from_secs(10);
 
 /// How long after the start of a proof the next one is due: 40–50 % of the bound, and within the life of the session if
 /// that is longer than a moment.

@@ -1,6 +1,7 @@
 //! What a binding's leases have in common, as plain data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_clock::Moment;
 use leasehold_envelope::{KeyId, KeyVersion};
@@ -11,6 +12,14 @@ use crate::LeaseState;
 use crate::canary::Canary;
 use crate::hub::MAX_VERSIONS;
 use crate::strangers::Strangers;
+use crate::tokens::Tokens;
+
+/// How often versions that are read may take each other's places after a quiet time: all of them once.
+const TURNS: u32 = 16;
+
+/// How long until they may once more. A store that reads more versions in turn than there are places costs the tenant a
+/// proof of 3 calls a second, and no more.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What the leases of one binding have in common.
 #[derive(Debug)]
@@ -42,6 +51,8 @@ pub(super) struct Bonds {
     /// Nothing is unwrapped under the binding any more.
     pub(super) over: bool,
     pub(super) strangers: Strangers,
+    /// How often one version may take the place of another.
+    pub(super) turns: Tokens,
 }
 
 /// A version that was live once.
@@ -71,6 +82,7 @@ impl Bonds {
             holds: 0,
             over: false,
             strangers: Strangers::new(now),
+            turns: Tokens::new(TURNS, TURN, now),
         }
     }
 
@@ -148,6 +160,12 @@ impl Bonds {
     pub(super) fn state(&self) -> LeaseState {
         let counting = self.states.iter().filter(|(version, _)| self.counts(version));
         LeaseState::together(counting.map(|(version, state)| (version == self.wrapping(), *state)))
+    }
+
+    /// How many leases hold something, or go on asking for it.
+    pub(super) fn in_use(&self) -> usize {
+        let counts = |state| matches!(state, LeaseState::Live | LeaseState::Denied | LeaseState::Lapsed);
+        self.states.iter().filter(|(_, state)| counts(*state)).count()
     }
 
     pub(super) fn any_live(&self) -> bool {

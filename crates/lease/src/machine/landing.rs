@@ -1,7 +1,6 @@
 //! What proofs report, and what follows from it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use leasehold_ids::BindingVersion;
 use leasehold_provider::ProviderError;
@@ -45,22 +44,19 @@ impl Machine {
         // What an older proof said of our own identity, this one says anew.
         self.masked = matches!(outcome, Outcome::Masked(_));
         let denied = matches!(outcome, Outcome::Denied { .. });
+        let silent = matches!(outcome, Outcome::Masked(_) | Outcome::Failed(_));
         let result = match outcome {
             Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
             Outcome::Denied { error, .. } => Err(self.denied(&flight, error, now)),
-            Outcome::Masked(error) => {
-                self.unanswered(Some(Arc::clone(&error)), None, now);
-                Err(LeaseError::Masked(error))
-            }
-            Outcome::Failed(error) => {
-                let (cause, retry_after) = cause(&error);
-                self.unanswered(cause, retry_after, now);
-                Err(error)
-            }
+            Outcome::Masked(error) => Err(LeaseError::Masked(error)),
+            Outcome::Failed(error) => Err(error),
         };
-        if result.is_err() && self.retry_at.is_none() && !denied {
+        let silent = silent || matches!(result, Err(LeaseError::Lapsed(_)));
+        if let Err(error) = &result
+            && (silent || (self.retry_at.is_none() && !denied))
+        {
             // Whatever went wrong, a lease that is wanted is tried again. What a denial means has been seen to.
-            self.unanswered(None, None, now);
+            self.unanswered(error, now);
         }
         self.refusal = result.as_ref().err().cloned();
         Some(Landed { flight, result })
@@ -81,7 +77,6 @@ impl Machine {
         }
         let (started, session_life) = (proof.started, proof.session_life);
         if started + self.bound() <= now.at {
-            self.unanswered(None, None, now);
             return Err(LeaseError::Lapsed(None));
         }
         let live = match &self.phase {
@@ -145,17 +140,26 @@ impl Machine {
     }
 
     /// A proof got no answer. The lease neither ends early nor lives longer for it.
-    fn unanswered(&mut self, cause: Option<Arc<ProviderError>>, retry_after: Option<Duration>, now: Now) {
+    fn unanswered(&mut self, error: &LeaseError, now: Now) {
+        // Or something happened to the lease meanwhile, which says nothing of the cloud.
+        let of_cloud = !matches!(error, LeaseError::LeaseOver | LeaseError::Ended(_));
         self.failures = self.failures.saturating_add(1);
-        self.last_failure = cause.or(self.last_failure.take());
+        self.last_failure = cause(error).or(self.last_failure.take());
         let pause = match &self.phase {
             Phase::Denied { since, .. } => schedule::retry_denied_after(now.at.since(*since), self.jitter()),
-            // A failed first proof leaves no mark: the next request starts anew. Only a holder makes us go on alone.
-            Phase::Idle if !self.held => return self.forget_failures(),
+            // Of a stranger its family takes note.
+            Phase::Idle if self.stranger || !(of_cloud || self.held) => return self.forget_failures(),
             Phase::Suspended(_) => return,
-            _ => schedule::retry_unanswered_after(self.failures, retry_after, self.jitter()),
+            _ => schedule::retry_unanswered_after(self.failures, error.retry_after(), self.jitter()),
         };
         self.retry_at = Some(now.at + pause);
+        if matches!(self.phase, Phase::Idle) {
+            if of_cloud {
+                self.be_quiet(now.at + pause, error);
+            }
+            // A failed first proof is repeated by the next request. Only a holder makes us go on alone.
+            self.retry_at = self.retry_at.filter(|_| self.held);
+        }
     }
 }
 
@@ -167,9 +171,9 @@ pub(crate) struct Landed {
 }
 
 impl Landed {
-    /// Whether it proved the lease.
-    pub(crate) fn counts(&self) -> bool {
-        self.result.is_ok()
+    /// Why it did not prove the lease, if it did not.
+    pub(crate) fn error(&self) -> Option<&LeaseError> {
+        self.result.as_ref().err()
     }
 
     pub(crate) fn tell(self) {
@@ -177,14 +181,15 @@ impl Landed {
     }
 }
 
-/// What a failed proof says about its cause, and when the cloud wants to be asked again.
-fn cause(error: &LeaseError) -> (Option<Arc<ProviderError>>, Option<Duration>) {
+/// What a failed proof says about its cause.
+fn cause(error: &LeaseError) -> Option<Arc<ProviderError>> {
     match error {
-        LeaseError::Throttled { retry_after, source } => (Some(Arc::clone(source)), *retry_after),
-        LeaseError::Unavailable(e)
-        | LeaseError::OwnIdentity(e)
-        | LeaseError::Rejected(e)
-        | LeaseError::Misconfigured(e) => (Some(Arc::clone(e)), None),
-        _ => (None, None),
+        LeaseError::Throttled { source: error, .. }
+        | LeaseError::Unavailable(error)
+        | LeaseError::Masked(error)
+        | LeaseError::OwnIdentity(error)
+        | LeaseError::Rejected(error)
+        | LeaseError::Misconfigured(error) => Some(Arc::clone(error)),
+        _ => None,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use leasehold_clock::Moment;
 use leasehold_ids::LeaseEpoch;
 use leasehold_provider::ProviderError;
 
 use super::{Machine, Now, Phase};
-use crate::{EndReason, LeaseError, LeaseState, LeaseView};
+use crate::{EndReason, LeaseState, LeaseView};
 
 impl Machine {
     pub(crate) fn state(&self) -> LeaseState {
@@ -59,27 +60,18 @@ impl Machine {
         }
     }
 
-    /// What the caller is told whose envelope names a version that did not prove live, if asking again would change nothing.
-    pub(crate) fn refusal(&self) -> Option<&LeaseError> {
-        let lasts = |error: &&LeaseError| {
-            matches!(
-                error,
-                LeaseError::UnknownVersion(_)
-                    | LeaseError::RequestDenied(_)
-                    | LeaseError::Denied(_)
-                    | LeaseError::Rejected(_)
-            )
-        };
-        self.refusal.as_ref().filter(|_| self.stranger).filter(lasts)
-    }
-
     pub(crate) fn is_stranger(&self) -> bool {
         self.stranger
     }
 
-    /// Whether something is held or wanted, so that a proof says something.
+    /// Whether something is held or goes on being asked for, so that a proof says something.
     pub(crate) fn is_in_use(&self) -> bool {
-        !self.stranger && !matches!(self.phase, Phase::Idle | Phase::Suspended(_))
+        matches!(self.phase, Phase::Live(_) | Phase::Denied { .. } | Phase::Lapsed)
+    }
+
+    /// When it was last used, if something is held or goes on being asked for.
+    pub(crate) fn used(&self) -> Option<Moment> {
+        self.is_in_use().then_some(self.last_use)
     }
 
     /// How a run ended since this was last asked, whatever has followed it since.
@@ -92,6 +84,7 @@ impl Machine {
         let over = matches!(self.phase, Phase::Suspended(EndReason::Deleted | EndReason::Changed));
         (over || matches!(self.phase, Phase::Idle))
             && self.flights.is_empty()
+            && self.quiet.is_none()
             && !self.held
             && !self.flights.can_dequeue()
     }

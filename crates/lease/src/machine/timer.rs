@@ -9,10 +9,12 @@ impl Machine {
     /// Does whatever is due, and says which proof to begin.
     pub(crate) fn tick(&mut self, now: Now) -> Option<Start> {
         self.expire(now);
+        if matches!(self.phase, Phase::Idle) && self.quiet_ends().is_some_and(|at| at <= now.at) {
+            self.forget_failures();
+        }
         let asleep = matches!(self.phase, Phase::Idle | Phase::Suspended(_));
         if !asleep && self.idle_at().is_some_and(|at| at <= now.at) {
-            self.ends += 1;
-            self.leave(Phase::Idle);
+            self.release();
         }
         if self.flights.can_dequeue() || self.due().is_some_and(|at| at <= now.at) {
             return Some(self.begin(self.urgency(now)).0);
@@ -20,10 +22,16 @@ impl Machine {
         None
     }
 
+    /// Gives up what is held, for the next use to prove anew.
+    pub(crate) fn release(&mut self) {
+        self.ends += 1;
+        self.leave(Phase::Idle);
+    }
+
     /// How soon a proof is needed that nobody waits for. One of a lease that has lapsed already saves nothing from
     /// ending, so it goes behind the renewals of those that have not: an outage of one region's tenants must not
     /// starve the others' leases.
-    fn urgency(&self, now: Now) -> Urgency {
+    pub(super) fn urgency(&self, now: Now) -> Urgency {
         match &self.phase {
             Phase::Denied { .. } => Urgency::Retry,
             Phase::Live(live) => Urgency::Needed { by: self.expires(live) },
@@ -41,7 +49,7 @@ impl Machine {
                 [Some(self.expires(live)), self.idle_at(), self.due()].into_iter().flatten().min()
             }
             Phase::Denied { .. } | Phase::Lapsed => [self.idle_at(), self.due()].into_iter().flatten().min(),
-            Phase::Idle => self.due(),
+            Phase::Idle => [self.due(), self.quiet_ends()].into_iter().flatten().min(),
             Phase::Suspended(_) => None,
         }
     }
@@ -78,38 +86,5 @@ impl Machine {
             self.leave(Phase::Lapsed);
             self.retry_at = Some(now.at);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use leasehold_clock::Generation;
-    use leasehold_envelope::{EncryptionContext, Hierarchy};
-    use leasehold_tenant::{CloudSettings, LeaseTerms, NewBinding, Tenant};
-
-    use super::*;
-    use crate::Subject;
-
-    #[test]
-    fn p9_a_lapsed_lease_waits_behind_renewals_of_the_live() {
-        let new = NewBinding {
-            provider: "test".parse().unwrap(),
-            key: "key-1".parse().unwrap(),
-            settings: CloudSettings::default(),
-            canary_context: EncryptionContext::empty(),
-            hierarchy: Hierarchy::Direct,
-        };
-        let (epoch, terms) = (SystemTime::UNIX_EPOCH, LeaseTerms::default());
-        let tenant = Tenant::new("acme".parse().unwrap(), String::new(), terms, epoch)
-            .with_binding("main".parse().unwrap(), new, &"test".parse().unwrap(), epoch)
-            .unwrap();
-        let subject = Subject::of(&tenant, tenant.bindings.values().next().unwrap());
-        let mut machine = Machine::new(subject, Moment::START, 0);
-        machine.phase = Phase::Lapsed;
-        let now = Now { at: Moment::START, generation: Generation(0) };
-        let latest_expiry_of_a_live_lease = now.at + terms.revocation_bound().get();
-        assert_eq!(machine.urgency(now), Urgency::Needed { by: latest_expiry_of_a_live_lease });
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Mood {
     Missing,
     Outage,
     Throttle,
+    /// For so many seconds, as the cloud says.
+    ThrottleFor(u64),
     BlackHole,
     Panic,
 }
@@ -312,6 +314,10 @@ async fn answer(mood: Mood, edge: Edge) -> Result<(), ProviderError> {
         Mood::Missing => Fault::KeyUnusable(KeyState::NotFound),
         Mood::Outage => Fault::Unavailable,
         Mood::Throttle => Fault::Throttled { by: Throttler::Cloud, retry_after: None },
+        Mood::ThrottleFor(seconds) => {
+            let retry_after = Some(Duration::from_secs(seconds));
+            Fault::Throttled { by: Throttler::Cloud, retry_after }
+        }
         Mood::BlackHole => std::future::pending().await,
         Mood::Panic => panic!("as the test said"),
     };

@@ -143,3 +143,17 @@ async fn a_binding_that_changes_during_a_proof_is_proven_anew() {
     );
     assert_ne!(bench.state(), LeaseState::Live, "and the proof of the old version proves nothing of the new");
 }
+
+#[tokio::test]
+async fn p2_a_reprove_proves_anew_what_a_first_proof_is_about() {
+    let (bench, [_, second]) = crate::expiry::restarted().await;
+    let mut early = bench.cloud.hold(Call::Unwrap);
+    let reader = bench.unwrapping(&second);
+    early.reached().await;
+    bench.cloud.set_version("2", Mood::Disabled);
+    let _ = bench.leases.reprove(&bench.subject()).await;
+    early.go_on();
+    assert!(matches!(reader.await.unwrap(), Err(LeaseError::Denied(_))), "the tenant told us before");
+    bench.clock.settle().await;
+    assert_eq!(bench.cloud.count(Call::Unwrap), 2, "by a proof that began before that, and one after");
+}

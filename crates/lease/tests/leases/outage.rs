@@ -60,8 +60,57 @@ async fn p9_a_first_proof_that_gets_no_answer_fails_its_waiters_together_within_
         assert!(matches!(waiter.await.unwrap(), Err(LeaseError::Unavailable(_))));
     }
     assert_eq!(bench.cloud.count(Call::Assume), before + 1);
-    assert_eq!(bench.state(), LeaseState::Idle, "a failed first proof leaves no mark");
+    assert_eq!(bench.state(), LeaseState::Idle, "a failed first proof leaves no mark on the lease");
     bench.cloud.trust(Mood::Allow);
+    bench.clock.advance(S(1)).await;
+    bench.unwrap(&wrapped).await.unwrap();
+}
+
+#[tokio::test]
+async fn p9_first_proofs_that_get_no_answer_are_repeated_ever_less_often_whoever_asks() {
+    for mood in [Mood::Outage, Mood::Throttle] {
+        let bench = Bench::new().await;
+        let wrapped = bench.wrapped().await;
+        bench.clock.advance(S(3600)).await;
+        bench.cloud.trust(mood);
+        let before = bench.cloud.count(Call::Assume);
+        for _ in 0..1_000 {
+            assert!(bench.unwrap(&wrapped).await.is_err());
+            bench.clock.advance(S(1) / 10).await;
+        }
+        let proofs = bench.cloud.count(Call::Assume) - before;
+        assert!((11..=16).contains(&proofs), "{mood:?}: {proofs} proofs in 100 s of requests");
+        bench.cloud.trust(Mood::Allow);
+        bench.clock.advance(S(10)).await;
+        bench.unwrap(&wrapped).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_that_names_a_time_is_not_asked_for_a_first_proof_sooner() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.clock.advance(S(3600)).await;
+    bench.cloud.trust(Mood::ThrottleFor(60));
+    let before = bench.cloud.count(Call::Assume);
+    for _ in 0..60 {
+        assert!(matches!(bench.unwrap(&wrapped).await, Err(LeaseError::Throttled { .. })));
+        bench.clock.advance(S(1)).await;
+    }
+    assert_eq!(bench.cloud.count(Call::Assume), before + 1);
+    bench.cloud.trust(Mood::Allow);
+    bench.unwrap(&wrapped).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_wants_it_proven_anew_need_not_wait_for_the_answer_of_a_failed_first_proof_to_fade() {
+    let bench = Bench::new().await;
+    let wrapped = bench.wrapped().await;
+    bench.clock.advance(S(3600)).await;
+    bench.cloud.trust(Mood::ThrottleFor(60));
+    assert!(bench.unwrap(&wrapped).await.is_err());
+    bench.cloud.trust(Mood::Allow);
+    bench.leases.reprove(&bench.subject()).await.unwrap();
     bench.unwrap(&wrapped).await.unwrap();
 }
 

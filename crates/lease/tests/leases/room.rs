@@ -35,6 +35,7 @@ async fn p9_a_proof_that_finds_no_room_leaves_no_mark() {
     assert!(bench.unwrap(&wrapped).await.is_err());
     assert_eq!(bench.state(), LeaseState::Idle, "and never DENIED");
     drop(full);
+    bench.clock.advance(S(1)).await;
     bench.unwrap(&wrapped).await.unwrap();
 }
 
@@ -51,6 +52,7 @@ async fn p9_a_provider_that_panics_fails_its_waiters_together_and_the_lease_reco
     }
     assert_eq!(bench.cloud.count(Call::Assume), before + 1);
     bench.cloud.trust(Mood::Allow);
+    bench.clock.advance(S(1)).await;
     bench.unwrap(&wrapped).await.unwrap();
     bench.cloud.trust(Mood::Panic);
     bench.clock.advance(S(200)).await;

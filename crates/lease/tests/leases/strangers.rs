@@ -160,19 +160,89 @@ async fn p9_made_up_versions_take_no_place_from_one_that_works() {
 async fn p9_a_binding_has_no_more_than_16_leases_and_a_rotation_is_adopted_all_the_same() {
     let (bench, all) = read_all(18).await;
     bench.wrapped().await;
-    let mut open = 0;
-    for wrapped in all.iter().rev().take(17) {
-        match bench.unwrap(wrapped).await {
-            Ok(_) => open += 1,
-            Err(error) => assert!(matches!(error, LeaseError::TooManyVersions), "{error}"),
-        }
+    for wrapped in all.iter().rev() {
+        bench.unwrap(wrapped).await.unwrap();
+        assert!(bench.arena.in_use() <= 16);
     }
-    assert_eq!((open, bench.arena.in_use()), (16, 16));
+    assert_eq!(bench.arena.in_use(), 16);
     bench.cloud.rotate("19");
     bench.leases.reprove(&bench.subject()).await.unwrap();
     bench.clock.settle().await;
     let new = Envelope::parse(bench.wrapped().await.as_bytes()).unwrap().header().key_version.clone();
     assert_eq!(new.as_str(), "19");
+}
+
+#[tokio::test]
+async fn p5_one_version_more_than_there_are_places_for_takes_that_of_the_least_recently_used() {
+    for restart in [false, true] {
+        let (bench, all) = read_all(17).await;
+        let mut bench = if restart { bench.restarted() } else { bench };
+        let _hold = bench.leases.hold(&bench.subject()).unwrap();
+        bench.wrapped().await;
+        bench.clock.settle().await;
+        for wrapped in &all[1..] {
+            bench.clock.advance(S(1)).await;
+            bench.unwrap(wrapped).await.unwrap();
+        }
+        assert_eq!(bench.arena.in_use(), 16, "restarted: {restart}");
+        bench.clock.advance(S(1)).await;
+        bench.unwrap(&all[1]).await.unwrap();
+        let epoch = bench.leases.view(bench.subject().name()).epoch;
+        bench.states();
+        bench.clock.advance(S(1)).await;
+        bench.unwrap(&all[0]).await.unwrap();
+        assert_eq!(bench.arena.in_use(), 16, "restarted: {restart}");
+        assert_eq!(
+            bench.states(),
+            [LeaseState::Live, LeaseState::Idle, LeaseState::Live],
+            "who holds what was given out under the one that ended is told"
+        );
+        assert!(bench.leases.view(bench.subject().name()).epoch > epoch, "restarted: {restart}");
+        let calls = bench.cloud.count(Call::Unwrap);
+        bench.unwrap(&all[1]).await.unwrap();
+        assert_eq!(bench.cloud.count(Call::Unwrap), calls, "it had just been used, and is still cached");
+        bench.unwrap(&all[2]).await.unwrap();
+        assert!(bench.cloud.count(Call::Unwrap) > calls, "it was the one that had to go");
+    }
+}
+
+#[tokio::test]
+async fn p9_versions_that_are_read_in_turn_cost_a_proof_a_second() {
+    let (bench, all) = read_all(18).await;
+    bench.wrapped().await;
+    let before = bench.cloud.count(Call::Assume);
+    for round in 0..100 {
+        for wrapped in &all {
+            match bench.unwrap(wrapped).await {
+                Ok(_) => {}
+                Err(error) => assert!(matches!(error, LeaseError::TooManyVersions), "{round}: {error}"),
+            }
+        }
+        bench.clock.advance(S(1)).await;
+    }
+    // Renewals of 16 leases are not among them: 100 s are less than 40 % of the bound.
+    let proofs = bench.cloud.count(Call::Assume) - before;
+    assert!((100..=140).contains(&proofs), "{proofs} proofs in 100 s");
+}
+
+#[tokio::test]
+async fn p10_15_old_versions_are_back_within_10_s_of_an_outage() {
+    for mood in [Mood::Outage, Mood::Throttle] {
+        let (bench, all) = read_all(16).await;
+        let bench = bench.restarted();
+        bench.cloud.both(mood);
+        for _ in 0..60 {
+            for wrapped in &all[1..] {
+                assert!(bench.unwrap(wrapped).await.is_err());
+            }
+            bench.clock.advance(S(1)).await;
+        }
+        bench.cloud.both(Mood::Allow);
+        bench.clock.advance(S(10)).await;
+        for wrapped in &all[1..] {
+            bench.unwrap(wrapped).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]
