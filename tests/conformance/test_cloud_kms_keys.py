@@ -393,16 +393,22 @@ def test_a_used_up_quota_is_told_with_the_time_to_wait(
     assert decrypt(client, customer.key, sealed.ciphertext).plaintext == DATA_KEY
 
 
-def test_an_external_key_manager_that_is_away_is_no_denial(
+def test_an_external_key_manager_that_is_away_is_told_from_one_that_refuses(
     google: Google, client: kms.KeyManagementServiceClient, customer: Tenant
 ) -> None:
     key = f"{customer.key}-external"
     google.call("POST", "/keys", {"name": key, "protection_level": "EXTERNAL"})
     google.grant("roles/cloudkms.cryptoKeyEncrypter", customer.service_account, key=key)
     encrypt(client, key)
-    google.call("PUT", "/keys/reachable", False, key=key)
+    google.call("PUT", "/keys/external", "UNREACHABLE", key=key)
     with pytest.raises(ServiceUnavailable):
         encrypt(client, key)
+    for answer in ("PERMISSION_DENIED", "NOT_FOUND"):
+        google.call("PUT", "/keys/external", answer, key=key)
+        with pytest.raises(BadRequest) as refused:
+            encrypt(client, key)
+        violations = detail(refused.value, "PreconditionFailure")["violations"]
+        assert [violation["type"] for violation in violations] == ["KEY_ENABLED", f"EXTERNAL_{answer}"]
 
 
 def test_every_call_is_in_the_log(

@@ -42,7 +42,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/keys/labels", put(set_labels))
         .route("/keys/rotate", post(rotate_key))
         .route("/keys/primary", put(set_primary))
-        .route("/keys/reachable", put(set_reachable))
+        .route("/keys/external", put(set_external))
         .route("/keys/versions", post(add_version))
         .route("/keys/versions/{number}/state", put(set_version_state))
         .route("/pools/disabled", put(set_pool_disabled))
@@ -228,8 +228,8 @@ async fn set_primary(State(control): State<Control>, RawQuery(query): RawQuery, 
     done(control.gcp().set_primary(&key(query.as_deref())?, body(&bytes)?))
 }
 
-async fn set_reachable(State(control): State<Control>, RawQuery(query): RawQuery, bytes: Bytes) -> Reply {
-    done(control.gcp().set_reachable(&key(query.as_deref())?, body(&bytes)?))
+async fn set_external(State(control): State<Control>, RawQuery(query): RawQuery, bytes: Bytes) -> Reply {
+    done(control.gcp().set_external(&key(query.as_deref())?, body(&bytes)?))
 }
 
 async fn add_version(State(control): State<Control>, RawQuery(query): RawQuery, bytes: Bytes) -> Reply {

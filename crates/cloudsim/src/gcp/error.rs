@@ -18,6 +18,8 @@ const BAD_CREDENTIALS: &str = "Request had invalid authentication credentials. E
                                or other valid authentication credential. See \
                                https://developers.google.com/identity/sign-in/web/devconsole-project.";
 
+const PRECONDITION: &str = "type.googleapis.com/google.rpc.PreconditionFailure";
+
 /// The form of an error's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -75,7 +77,7 @@ impl GcpError {
     pub(crate) fn precondition(message: String, kind: Option<&str>, subject: &str) -> Self {
         let violation = kind.map(|kind| {
             json!({
-                "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+                "@type": PRECONDITION,
                 "violations": [{"type": kind, "subject": subject}],
             })
         });
@@ -83,6 +85,14 @@ impl GcpError {
             details: violation.into_iter().collect(),
             ..Self::new(StatusCode::BAD_REQUEST, "FAILED_PRECONDITION", message)
         }
+    }
+
+    /// What an external key manager refuses: one violation about the state of the key, which works, and one about the attempt
+    /// (<https://cloud.google.com/kms/docs/reference/ekm_errors>).
+    pub(crate) fn external(message: &str, kind: &str, subject: &str) -> Self {
+        let violations = ["KEY_ENABLED", kind].map(|kind| json!({"type": kind, "subject": subject}));
+        let details = json!({"@type": PRECONDITION, "violations": violations});
+        Self { details: vec![details], ..Self::precondition(message.to_owned(), None, subject) }
     }
 
     /// An error of a token endpoint.

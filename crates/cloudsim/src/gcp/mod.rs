@@ -23,4 +23,4 @@ pub(crate) mod world;
 
 pub use iam::role::CustomRole;
 pub use world::Propagation;
-pub use world::key::{ProtectionLevel, Purpose, VersionState};
+pub use world::key::{ExternalAnswer, ProtectionLevel, Purpose, VersionState};

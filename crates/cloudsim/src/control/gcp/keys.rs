@@ -7,7 +7,7 @@ use super::{GcpControl, KeyInput};
 use crate::error::SimError;
 use crate::gcp::name::{KeyName, KeyRingName};
 use crate::gcp::trail;
-use crate::gcp::world::key::{Key, KeyRing, VersionState};
+use crate::gcp::world::key::{ExternalAnswer, Key, KeyRing, VersionState};
 use crate::gcp::world::layered::Layered;
 use crate::gcp::world::{EditKind, State};
 
@@ -150,12 +150,12 @@ impl GcpControl {
         Ok(())
     }
 
-    /// Says whether the external key manager of a key answers. Keys that Google holds do not depend on it.
+    /// Says what the external key manager of a key answers. Keys that Google holds do not depend on it.
     ///
     /// # Errors
     /// When the key does not exist.
-    pub fn set_reachable(&self, name: &KeyName, reachable: bool) -> Result<(), SimError> {
-        self.shared.gcp.write().key_mut(name)?.reachable = reachable;
+    pub fn set_external(&self, name: &KeyName, answer: ExternalAnswer) -> Result<(), SimError> {
+        self.shared.gcp.write().key_mut(name)?.external = answer;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::resource::Resource;
 use super::{KmsCall, blob, input, malformed, version_not_found};
 use crate::gcp::error::GcpError;
 use crate::gcp::world::State;
-use crate::gcp::world::key::{Key, ProtectionLevel, Purpose, Version, VersionState};
+use crate::gcp::world::key::{ExternalAnswer, Key, ProtectionLevel, Purpose, Version, VersionState};
 
 /// <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/encrypt>
 const MAX_SOFTWARE: usize = 64 * 1024;
@@ -89,14 +89,29 @@ impl KmsCall<'_> {
             return Err(GcpError::precondition(message, Some(&format!("KEY_{}", state.name())), &name));
         }
         let external = matches!(key.protection, ProtectionLevel::External | ProtectionLevel::ExternalVpc);
-        if external && !key.reachable {
-            return Err(GcpError::new(
-                http::StatusCode::SERVICE_UNAVAILABLE,
-                "UNAVAILABLE",
-                format!("The external key manager of {name} could not be reached."),
-            ));
+        if external {
+            answered(key.external, &name)?;
         }
         Ok(version)
+    }
+}
+
+/// What the external key manager of a key says.
+fn answered(answer: ExternalAnswer, name: &str) -> Result<(), GcpError> {
+    match answer {
+        ExternalAnswer::Done => Ok(()),
+        ExternalAnswer::Unreachable => Err(GcpError::new(
+            http::StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            format!("The external key manager of {name} could not be reached."),
+        )),
+        ExternalAnswer::PermissionDenied => {
+            let message = "Permission was denied when accessing the key.";
+            Err(GcpError::external(message, "EXTERNAL_PERMISSION_DENIED", name))
+        }
+        ExternalAnswer::NotFound => {
+            Err(GcpError::external("Could not find a key.", "EXTERNAL_NOT_FOUND", name))
+        }
     }
 }
 

@@ -46,6 +46,21 @@ pub enum ProtectionLevel {
     ExternalVpc,
 }
 
+/// What an external key manager says when Cloud KMS asks it to use a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ExternalAnswer {
+    /// It does as it is asked.
+    #[default]
+    Done,
+    /// Nothing: it cannot be reached.
+    Unreachable,
+    /// No: Cloud KMS, or whoever asks it, may not use the key.
+    PermissionDenied,
+    /// That it has no such key.
+    NotFound,
+}
+
 /// The state of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -127,8 +142,8 @@ pub(crate) struct Key {
     pub(crate) next_rotation: Option<Timestamp>,
     pub(crate) versions: BTreeMap<u32, Version>,
     pub(crate) primary: Propagated<Option<u32>>,
-    /// Whether the external key manager answers.
-    pub(crate) reachable: bool,
+    /// What the external key manager says, if the key is in one.
+    pub(crate) external: ExternalAnswer,
 }
 
 /// A version of a key.
@@ -167,7 +182,7 @@ impl Key {
             next_rotation: None,
             versions: BTreeMap::new(),
             primary: Propagated::new(None),
-            reachable: true,
+            external: ExternalAnswer::default(),
         })
     }
 

@@ -80,7 +80,7 @@ async fn keys_roles_providers_and_the_machine_are_changed_over_http() {
     done(&world, "PUT", &format!("/keys/versions/2/state?key={key}"), Some(json!("DESTROY_SCHEDULED"))).await;
     done(&world, "PUT", &format!("/keys/labels?key={key}"), Some(json!({"a": "b"}))).await;
     assert_eq!(call(&world, "PUT", &format!("/keys/labels?key={key}"), Some(json!({"A": "b"}))).await.0, 400);
-    done(&world, "PUT", &format!("/keys/reachable?key={name}"), Some(json!(false))).await;
+    done(&world, "PUT", &format!("/keys/external?key={name}"), Some(json!("UNREACHABLE"))).await;
     let project = world.tenant(0).project.clone();
     let role = json!({"title": "t", "includedPermissions": ["cloudkms.cryptoKeys.get"]});
     let role_path = format!("/roles?name=projects/{project}/roles/reader");

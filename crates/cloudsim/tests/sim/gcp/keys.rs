@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use leasehold_cloudsim::control::gcp::{KeyInput, PolicyPlace};
-use leasehold_cloudsim::gcp::{ProtectionLevel, Purpose, VersionState};
+use leasehold_cloudsim::gcp::{ExternalAnswer, ProtectionLevel, Purpose, VersionState};
 use serde_json::{Value, json};
 
 use super::client::{PLAINTEXT, World, denied, refused};
@@ -198,7 +198,7 @@ async fn keys_for_other_purposes_and_oversized_inputs_are_refused() {
 }
 
 #[tokio::test]
-async fn an_external_key_that_cannot_be_reached_is_unavailable_and_not_refused() {
+async fn an_external_key_manager_that_is_away_is_told_from_one_that_refuses() {
     let world = World::start().await;
     let acme = world.session(0).await;
     let name: leasehold_cloudsim::gcp::name::KeyName =
@@ -210,9 +210,18 @@ async fn an_external_key_that_cannot_be_reached_is_unavailable_and_not_refused()
     let path = format!("/v1/{name}:encrypt");
     let encrypt = || world.post(&acme, &path, json!({"plaintext": BASE64.encode(PLAINTEXT)}));
     assert_eq!(encrypt().await.status, 200);
-    world.gcp().set_reachable(&name, false).unwrap();
+    world.gcp().set_external(&name, ExternalAnswer::Unreachable).unwrap();
     assert_eq!(encrypt().await.error(), refused(503, "UNAVAILABLE", ""));
-    world.gcp().set_reachable(&name, true).unwrap();
+    for (answer, kind) in [
+        (ExternalAnswer::PermissionDenied, "EXTERNAL_PERMISSION_DENIED"),
+        (ExternalAnswer::NotFound, "EXTERNAL_NOT_FOUND"),
+    ] {
+        world.gcp().set_external(&name, answer).unwrap();
+        let refusal = encrypt().await;
+        assert_eq!(refusal.error(), refused(400, "FAILED_PRECONDITION", "KEY_ENABLED"));
+        assert_eq!(refusal.json()["error"]["details"][0]["violations"][1]["type"], kind);
+    }
+    world.gcp().set_external(&name, ExternalAnswer::Done).unwrap();
     assert_eq!(encrypt().await.status, 200);
 }
 
