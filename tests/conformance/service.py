@@ -25,10 +25,21 @@ class Answer:
         return self.value["error"]["details"]
 
 
+def on_aws(endpoint: str, credentials: Any) -> dict[str, str]:
+    """What has the service use AWS at an endpoint."""
+    return {
+        "LEASEHOLD__PROVIDERS__AWS__REGION": REGION,
+        "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__STS": endpoint,
+        "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__KMS": endpoint,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+    }
+
+
 class Service:
     """`leasehold serve`, and its command line."""
 
-    def __init__(self, binary: str, endpoint: str, credentials: Any, directory: Path) -> None:
+    def __init__(self, binary: str, cloud: dict[str, str], directory: Path) -> None:
         self.binary = binary
         self.port = free_port()
         settings = {
@@ -36,13 +47,8 @@ class Service:
             "LEASEHOLD__LISTEN__TCP": f'["127.0.0.1:{self.port}"]',
             "LEASEHOLD__AUDIT__FILE": str(directory / "audit.jsonl"),
             "LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED": "true",
-            "LEASEHOLD__PROVIDERS__AWS__REGION": REGION,
-            "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__STS": endpoint,
-            "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__KMS": endpoint,
-            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
         }
-        environment = bare_environment() | settings
+        environment = bare_environment() | settings | cloud
         self.server = Server("leasehold", [binary, "serve"], environment, directory / "leasehold.log")
 
     def listens(self) -> bool:

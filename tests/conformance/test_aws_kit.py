@@ -18,7 +18,7 @@ from typing import Any
 import hcl2
 import pytest
 from servers import bare_environment
-from service import Service
+from service import Service, on_aws
 from targets import EVERYTHING, PLATFORM, REGION, TENANT, MiniStack, allow, policy
 
 OTHER = "777788889999"
@@ -47,7 +47,7 @@ print(json.dumps(jq.compile(program, args=named).input_value(json.load(open(file
 def service(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     credentials = ministack.put_user(PLATFORM, "leasehold-kit", EVERYTHING)
     directory = tmp_path_factory.mktemp("leasehold")
-    started = Service(os.environ["LEASEHOLD_BIN"], ministack.endpoint, credentials, directory)
+    started = Service(os.environ["LEASEHOLD_BIN"], on_aws(ministack.endpoint, credentials), directory)
     try:
         started.server.wait_until(started.listens)
         yield started

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service import Answer, Service
+from service import Answer, Service, on_aws
 from targets import EVERYTHING, PLATFORM, TENANT, MiniStack, Policy, allow, policy
 
 BINDING = "main"
@@ -31,7 +31,7 @@ FAILED, DENIED = 1, 3
 def service(ministack: MiniStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     credentials = ministack.put_user(PLATFORM, "leasehold", EVERYTHING)
     directory = tmp_path_factory.mktemp("leasehold")
-    started = Service(os.environ["LEASEHOLD_BIN"], ministack.endpoint, credentials, directory)
+    started = Service(os.environ["LEASEHOLD_BIN"], on_aws(ministack.endpoint, credentials), directory)
     try:
         started.server.wait_until(started.listens)
         yield started

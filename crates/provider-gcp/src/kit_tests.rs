@@ -80,6 +80,22 @@ fn commands_and_terraform_say_the_same_as_the_documents() {
 }
 
 #[test]
+fn the_api_is_switched_on_for_the_key_and_for_whoever_uses_it() {
+    let elsewhere = "leasehold@acme-identities.iam.gserviceaccount.com";
+    for (account, projects) in [(ACCOUNT, &["acme-prod"][..]), (elsewhere, &["acme-prod", "acme-identities"])]
+    {
+        let (kit, _) = kit_of(json!({ "service_account": account }));
+        let (commands, terraform) = (body(&kit, "Commands"), body(&kit, "Terraform"));
+        for project in projects {
+            let command = format!("gcloud services enable cloudkms.googleapis.com --project={project}\n");
+            assert!(commands.contains(&command), "{commands}");
+        }
+        assert_eq!(commands.matches("gcloud services enable").count(), projects.len());
+        assert_eq!(terraform.matches("\"google_project_service\"").count(), projects.len(), "{terraform}");
+    }
+}
+
+#[test]
 fn the_fastest_lever_comes_first_and_each_can_be_undone() {
     let (kit, _) = kit_of(json!({ "service_account": ACCOUNT }));
     assert_eq!(kit.levers.len(), 4);

@@ -39,6 +39,17 @@ pub(crate) struct Documents<'a> {
     pub(crate) key: Grant,
 }
 
+/// The API that must be on.
+pub(crate) const KMS_API: &str = "cloudkms.googleapis.com";
+
+/// The projects in which [`KMS_API`] must be on: that of the key, and that of the service account which uses it, because its
+/// calls are charged there. That of who asks for its tokens is ours.
+pub(crate) fn kms_projects(plan: &Plan) -> Vec<&ProjectId> {
+    let mut projects = vec![plan.key.project()];
+    projects.extend(plan.principal().map(ServiceAccount::project).filter(|own| **own != *plan.key.project()));
+    projects
+}
+
 impl<'a> Documents<'a> {
     /// What `plan` takes, if `own` is what policies call us; `None` if the key is the operator's own.
     pub(crate) fn of(plan: &'a Plan, own: &str) -> Option<Self> {

@@ -6,12 +6,13 @@
 use std::fmt::Write;
 
 use crate::name::{KeyName, ServiceAccount};
-use crate::policy::{Documents, Grant, Role};
+use crate::policy::{Documents, Grant, KMS_API, Role, kms_projects};
+use crate::settings::Plan;
 use crate::state::LABEL;
 
 /// Sets everything up, in an order in which nothing names what is not there yet.
 pub(crate) fn set_up(documents: &Documents<'_>) -> String {
-    let mut out = String::new();
+    let mut out = format!("{}\n\n", enable_kms(documents.plan));
     for role in documents.roles() {
         let _ = writeln!(
             out,
@@ -31,6 +32,12 @@ pub(crate) fn set_up(documents: &Documents<'_>) -> String {
     let key = &documents.plan.key;
     let _ = writeln!(out, "{}\n{}", grant_key(key, &documents.key), label(key, documents.challenge));
     out
+}
+
+/// Switches Cloud KMS on wherever `plan` needs it; where it is on, nothing happens.
+pub(crate) fn enable_kms(plan: &Plan) -> String {
+    let enable = |project| format!("gcloud services enable {KMS_API} --project={project}");
+    kms_projects(plan).into_iter().map(enable).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes the role's definition to a file and creates it from there.

@@ -2,13 +2,20 @@
 
 use std::fmt::Write;
 
-use crate::policy::{Documents, Role};
+use crate::policy::{Documents, KMS_API, Role, kms_projects};
 use crate::state::LABEL;
 
 /// A configuration of the provider `hashicorp/google`. The service accounts and the key are the tenant's already; the key is
 /// imported, because its label is part of it.
 pub(crate) fn configuration(documents: &Documents<'_>) -> String {
     let mut out = String::new();
+    for (index, project) in kms_projects(documents.plan).into_iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "resource \"google_project_service\" \"leasehold_{index}\" {{\n  project            = \"{project}\"\n  service            \
+             = \"{KMS_API}\"\n  disable_on_destroy = false\n}}\n"
+        );
+    }
     for (index, role) in documents.roles().into_iter().enumerate() {
         let permissions: Vec<_> =
             role.permissions.iter().map(|permission| format!("\"{permission}\"")).collect();
