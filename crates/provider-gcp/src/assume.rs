@@ -1,20 +1,22 @@
 //! Becoming the tenant's service account, and making sure that nobody else gets in through us.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode};
 use leasehold_provider::{Answer, Fault, OwnIdentity, ProviderError, Session};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::base::Token;
 use crate::call::CallId;
-use crate::clients::{Clients, bearer};
+use crate::clients::Clients;
 use crate::error::{Call, Refusal};
-use crate::name::{Principal, ServiceAccount};
+use crate::name::{ProjectId, ServiceAccount};
 use crate::settings::{Plan, misconfigured};
-use crate::transport::read;
+use crate::source::{Fetched, Token};
+use crate::transport::{bearer, read};
 
 /// What a tenant's token may be used for.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
@@ -23,8 +25,9 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
 /// and the next proof brings another.
 const SESSION_SECONDS: u32 = 900;
 
-/// How long we take a token of our own to last when it serves as a session: the least that its sources promise.
-const OWN_SECONDS: u64 = 300;
+/// How long we take a token of our own to last when it serves as a session and its source does not say: 240 s, the least that
+/// any source gives.
+const OWN_LASTS: Duration = Duration::from_secs(240);
 
 /// What a session of this provider holds. The token wipes itself when the last clone is dropped.
 pub(crate) struct KeySession {
@@ -39,11 +42,32 @@ struct Given {
     expire_time: String,
 }
 
-/// Who we are, proven by a token that was just given to us.
+/// Who we are, proven by a token that was just given to us, or that Google takes from us.
 pub(crate) async fn own_identity(clients: &Clients) -> Result<OwnIdentity, ProviderError> {
     let principal = clients.base.principal().await?;
-    clients.base.fresh().await?;
-    Ok(OwnIdentity { principal: principal.as_member().to_owned(), account: principal.account().to_owned() })
+    let own = clients.base.fresh().await?.token;
+    if let Some(email) = clients.base.signs_as() {
+        is_taken(clients, &own, email).await?;
+    }
+    let account = principal.project().or_else(|| clients.base.named_project().cloned());
+    let account = account.map_or_else(|| principal.account().to_owned(), |project| project.to_string());
+    Ok(OwnIdentity { principal: principal.as_member().to_owned(), account })
+}
+
+/// That Google takes a token which we signed with the key of the service account `email`, and which nobody has seen yet: the
+/// key may be deleted, or the account disabled. Asks for a token of that account, which it usually may not get; to say so,
+/// Google has to know who asks.
+async fn is_taken(clients: &Clients, own: &Token, email: &str) -> Result<(), ProviderError> {
+    let id = CallId::new();
+    let account = format!("projects/-/serviceAccounts/{email}");
+    let (status, headers, mut body) =
+        ask_for_token(clients, own, &account, &[], id.headers(None), &id).await?;
+    if status.is_success() {
+        body.zeroize();
+        return Ok(());
+    }
+    let refusal = Refusal::read(status.as_u16(), &headers, &body.freeze());
+    if refusal.is_of_somebody_known() { Ok(()) } else { Err(refusal.failure(Call::WhoAmI, 0, &id)) }
 }
 
 /// Becomes the plan's principal. IAM Credentials is asked every time, the whole chain at once.
@@ -53,7 +77,7 @@ pub(crate) async fn assume(clients: &Clients, plan: Plan) -> Result<Answer<Sessi
     let outcome = match become_account(clients, &own, delegates, last, &plan).await {
         // Our own token was good when we got it, which may be minutes ago. A fresh one tells whether we still are.
         Err(error) if *error.fault() == Fault::OwnIdentity && !is_fresh => {
-            let own = clients.base.fresh().await?;
+            let own = clients.base.fresh().await?.token;
             become_account(clients, &own, delegates, last, &plan).await
         }
         outcome => outcome,
@@ -64,10 +88,10 @@ pub(crate) async fn assume(clients: &Clients, plan: Plan) -> Result<Answer<Sessi
 
 /// A session with a token of our own, for the operator's own keys. As fresh as its source gives one.
 async fn as_ourselves(clients: &Clients, plan: Plan) -> Result<Answer<Session>, ProviderError> {
-    let token = clients.base.fresh().await?;
-    // The SDK does not say when the token ends. Sessions are replaced with each proof, long before.
     #[expect(clippy::disallowed_methods, reason = "the expiry of a session is by the wall clock")]
-    let expires_at = SystemTime::now() + std::time::Duration::from_secs(OWN_SECONDS);
+    let asked = SystemTime::now();
+    let Fetched { token, lasts } = clients.base.fresh().await?;
+    let expires_at = asked + lasts.unwrap_or(OWN_LASTS);
     Ok(Answer { value: Session::new(expires_at, KeySession { token, plan }), request_id: None })
 }
 
@@ -79,23 +103,16 @@ async fn become_account(
     plan: &Plan,
 ) -> Result<Answer<(Token, SystemTime)>, ProviderError> {
     let id = CallId::new();
-    let url = format!("{}/v1/{}:generateAccessToken", clients.iam_credentials, last.resource());
     let delegates: Vec<_> = delegates.iter().map(ServiceAccount::resource).collect();
-    let body = json!({
-        "delegates": delegates, "scope": [SCOPE], "lifetime": format!("{SESSION_SECONDS}s"),
-    });
-    let mut headers = id.headers(Some(&plan.tenant));
-    headers.extend(bearer(own));
-    let sent = clients.http.post(url).headers(headers).json(&body).send().await;
-    let (status, headers, body) = read(sent, &id).await?;
+    let marks = id.headers(Some(&plan.tenant));
+    let (status, headers, mut body) =
+        ask_for_token(clients, own, &last.resource(), &delegates, marks, &id).await?;
     if !status.is_success() {
-        let refusal = Refusal::read(status.as_u16(), &headers, &body);
+        let refusal = Refusal::read(status.as_u16(), &headers, &body.freeze());
         return Err(refusal.failure(Call::Assume, refused_hop(&refusal, &plan.hops), &id));
     }
     let given: Result<Given, _> = serde_json::from_slice(&body);
-    if let Ok(mut body) = body.try_into_mut() {
-        body.zeroize();
-    }
+    body.zeroize();
     let given = given.map_err(|_| incomplete(&id))?;
     let token = Zeroizing::new(given.access_token);
     let expires_at = OffsetDateTime::parse(&given.expire_time, &Rfc3339).map_err(|_| incomplete(&id))?;
@@ -106,24 +123,40 @@ async fn become_account(
     Ok(Answer { value, request_id: Some(id.as_str().into()) })
 }
 
+/// The answer to our asking for a token of the service account `resource`, through `delegates`.
+async fn ask_for_token(
+    clients: &Clients,
+    own: &Token,
+    resource: &str,
+    delegates: &[String],
+    mut headers: HeaderMap,
+    id: &CallId,
+) -> Result<(StatusCode, HeaderMap, BytesMut), ProviderError> {
+    let url = format!("{}/v1/{resource}:generateAccessToken", clients.iam_credentials);
+    let body = json!({
+        "delegates": delegates, "scope": [SCOPE], "lifetime": format!("{SESSION_SECONDS}s"),
+    });
+    headers.extend(bearer(own));
+    read(clients.http.post(url).headers(headers).json(&body).send().await, id).await
+}
+
 /// Which hop a refusal is about: the service account that it names. Google often names none, and then it may be any; the
 /// first is said, the only one at which our own identity can be at fault.
 fn refused_hop(refusal: &Refusal, hops: &[ServiceAccount]) -> usize {
     hops.iter().position(|hop| refusal.names(hop.email())).unwrap_or(0)
 }
 
-/// That neither the tenant's service accounts nor their key are in our own project: those may trust us for reasons that have
-/// nothing to do with the tenant who names them.
-pub(crate) fn not_our_own(plan: &Plan, own: &Principal) -> Result<(), ProviderError> {
+/// That neither the tenant's service accounts nor their key are in one of our `own` projects: those may trust us for reasons
+/// that have nothing to do with the tenant who names them.
+pub(crate) fn not_our_own(plan: &Plan, own: &[ProjectId]) -> Result<(), ProviderError> {
     let advice = |what: &str, name: &str| {
-        let detail =
-            format!("{what} {name} is in the project that Leasehold runs in: use one of the tenant's own");
+        let detail = format!("{what} {name} is in a project of Leasehold's own: use one of the tenant's");
         Err(misconfigured(detail).with_code(Some("OWN_PROJECT")))
     };
-    if let Some(hop) = plan.hops.iter().find(|hop| hop.project().as_str() == own.account()) {
+    if let Some(hop) = plan.hops.iter().find(|hop| own.contains(hop.project())) {
         return advice("the service account", hop.email());
     }
-    if plan.key.project().as_str() == own.account() {
+    if own.contains(plan.key.project()) {
         return advice("the key", plan.key.as_str());
     }
     Ok(())

@@ -1,80 +1,80 @@
-//! Who we are before we become anybody: a token of our own.
+//! Who we are before we become anybody, and a token of our own that is kept and renewed.
 //!
-//! Google's client fetches a token as soon as it is made, renews it in the background for ever, and stays dead after a single
-//! refusal. So a client of it lives for one token here, on a runtime of its own that ends its background task with it; when
-//! to ask again is decided by us.
+//! Whoever needs a token that there is none of joins the one fetch that is under way, or begins one. A fetch belongs to
+//! nobody: its token is kept even if everybody who waited for it has given up, so that a source that is slower than their
+//! deadlines serves the next call.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use google_cloud_auth::credentials::{AccessTokenCredentials, Builder, external_account, mds};
 use leasehold_provider::{Fault, ProviderError};
-use serde_json::Value;
-use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
+use tokio::sync::{OnceCell, watch};
 
-use crate::call::CallId;
 use crate::config::{BaseIdentity, GcpConfig, GcpConfigError};
-use crate::endpoint::{self, Resolved};
-use crate::error::{Call, Refusal, base_failure};
-use crate::name::Principal;
-use crate::transport::read;
+use crate::credentials::{ambient_file, check_urls, named_in, read_external_account, signer};
+use crate::endpoint::Resolved;
+use crate::metadata::MetadataServer;
+use crate::name::{Principal, ProjectId};
+use crate::proxy;
+use crate::source::{Fetched, Source, Token, broken};
 
-/// What our own token may do: ask for tenants' tokens, and use the operator's own keys.
-const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// How long a token of our own is used at most. 180 s: a source may give one out that has 240 s left (the metadata server of
+/// serverless platforms renews its own that long before the end), and the last call that starts with it has a minute.
+const KEEP: Duration = Duration::from_secs(180);
 
-/// How long a token of our own is used. 240 s: every source gives one that lasts 300 s at least (the metadata server renews
-/// its own 300 s before the end), and the last call that starts with it has a minute left.
-const KEEP: Duration = Duration::from_secs(240);
+/// How long before its end a token is no longer used, if its source says when that is: the minute of [`KEEP`].
+const MARGIN: Duration = Duration::from_secs(60);
 
-/// Longest that one fetch may take. 10 s: beyond the total deadline of any call that waits for it; it bounds the thread.
-const FETCH: Duration = Duration::from_secs(10);
+/// How long before its last use a token is renewed in the background, so that no call waits for it. 60 s: six fetches of
+/// the longest kind.
+const AHEAD: Duration = Duration::from_secs(60);
 
-/// Fetches at the same time. 4: one is usual; more only when tokens are refused in quick succession.
-const FETCHES: usize = 4;
-
-/// An access token. Wiped when the last clone is dropped.
-#[derive(Clone)]
-pub(crate) struct Token(Arc<Zeroizing<String>>);
-
-impl Token {
-    pub(crate) fn new(token: Zeroizing<String>) -> Self {
-        Self(Arc::new(token))
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
+/// How long after a fetch in the background the next may begin. 10 s: the longest that one takes.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Our own identity.
 pub(crate) struct Base {
     source: Source,
     principal: Option<Principal>,
-    /// The metadata server, if it is what knows our name.
-    metadata: Option<String>,
-    http: reqwest::Client,
-    fetches: Arc<Semaphore>,
-    kept: Mutex<Option<Kept>>,
+    /// Those that the settings name, and those of the principal and of the credentials file.
+    projects: Vec<ProjectId>,
+    /// That of the machine, once it was asked; it never changes.
+    machine: OnceCell<ProjectId>,
+    shelf: Arc<Mutex<Shelf>>,
 }
 
-/// Where our tokens come from.
-#[derive(Clone)]
-enum Source {
-    Ambient,
-    Metadata {
-        endpoint: String,
-    },
-    /// A credentials file of type `external_account`, with our endpoints in it.
-    Federated(Arc<Value>),
-    Fixed(Token),
+/// The token in use, and the fetch of the next.
+#[derive(Default)]
+struct Shelf {
+    kept: Option<Kept>,
+    flight: Option<Flight>,
+    /// Flights so far, the one under way included.
+    flights: u64,
 }
 
 struct Kept {
     token: Token,
-    since: std::time::Instant,
+    since: Instant,
+    /// How long after `since` it is used.
+    good_for: Duration,
+    /// When a flight to renew it may begin.
+    renew: Instant,
+}
+
+/// A fetch that is under way.
+#[derive(Clone)]
+struct Flight {
+    number: u64,
+    landed: watch::Receiver<Option<Result<Fetched, ProviderError>>>,
+}
+
+/// What ends a flight, however it ends.
+struct Landing {
+    number: u64,
+    began: Instant,
+    shelf: Arc<Mutex<Shelf>>,
+    landed: watch::Sender<Option<Result<Fetched, ProviderError>>>,
 }
 
 // === impl Base ===
@@ -85,114 +85,135 @@ impl Base {
         resolved: &Resolved,
         http: reqwest::Client,
     ) -> Result<Self, GcpConfigError> {
-        let mut principal = config.principal.clone();
-        let mut metadata = None;
+        // Who a credentials file says that we are.
+        let mut named = None;
+        let variable = |name: &str| std::env::var(name).ok();
+        let metadata = || Source::Metadata(MetadataServer::new(resolved.metadata.clone(), http));
         let source = match &config.identity {
             BaseIdentity::Fixed(token) => Source::Fixed(Token::new(token.0.clone())),
-            BaseIdentity::Metadata => {
-                metadata = Some(resolved.metadata.clone());
-                Source::Metadata { endpoint: resolved.metadata.clone() }
-            }
+            BaseIdentity::Metadata => metadata(),
             BaseIdentity::WorkloadIdentityFederation { file } => {
                 let account = read_external_account(file, config, resolved)?;
-                principal = principal.or_else(|| named_in(&account));
+                proxy::check(&account, config.danger_allow_endpoint_overrides, variable)?;
+                named = named_in(&account);
                 Source::Federated(Arc::new(account))
             }
             BaseIdentity::Ambient => match ambient_file()? {
                 Some((path, credentials)) => {
                     check_urls(&path, &credentials, config.danger_allow_endpoint_overrides)?;
-                    principal = principal.or_else(|| named_in(&credentials));
-                    Source::Ambient
+                    proxy::check(&credentials, config.danger_allow_endpoint_overrides, variable)?;
+                    named = named_in(&credentials);
+                    Source::Ambient { signs_as: signer(&credentials) }
                 }
-                // What the SDK would fall back to, but with our endpoint.
-                None => {
-                    metadata = Some(resolved.metadata.clone());
-                    Source::Metadata { endpoint: resolved.metadata.clone() }
-                }
+                None => metadata(),
             },
         };
-        let fetches = Arc::new(Semaphore::new(FETCHES));
-        Ok(Self { source, principal, metadata, http, fetches, kept: Mutex::default() })
+        let mut projects = config.own_projects.clone();
+        projects.extend([&config.principal, &named].into_iter().flatten().filter_map(Principal::project));
+        let principal = config.principal.clone().or(named);
+        Ok(Self { source, principal, projects, machine: OnceCell::new(), shelf: Arc::default() })
+    }
+
+    /// The service account whose key signs our tokens, if it is one: then nobody was asked whether it may.
+    pub(crate) fn signs_as(&self) -> Option<&str> {
+        match &self.source {
+            Source::Ambient { signs_as } => signs_as.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A project of ours that is known without asking.
+    pub(crate) fn named_project(&self) -> Option<&ProjectId> {
+        self.projects.first()
+    }
+
+    /// Whether it can be known which projects are ours.
+    pub(crate) fn knows_its_projects(&self) -> bool {
+        !self.projects.is_empty() || matches!(self.source, Source::Metadata(_))
+    }
+
+    /// The projects that are ours, at least one of them.
+    pub(crate) async fn projects(&self) -> Result<Vec<ProjectId>, ProviderError> {
+        let mut projects = self.projects.clone();
+        if let Source::Metadata(server) = &self.source {
+            projects.push(self.machine.get_or_try_init(|| server.project()).await?.clone());
+            projects.extend(self.principal().await?.project());
+        }
+        if projects.is_empty() {
+            return Err(ProviderError::new(
+                Fault::OwnIdentity,
+                "nothing says which projects are ours: set gcp.own_projects",
+            ));
+        }
+        Ok(projects)
     }
 
     /// A token that is good for a minute or more, unless it is revoked meanwhile; true if it was fetched just now.
     pub(crate) async fn token(&self) -> Result<(Token, bool), ProviderError> {
-        if let Some(token) = self.kept() {
+        if let Some((token, is_due)) = self.kept() {
+            if is_due {
+                self.flight();
+            }
             return Ok((token, false));
         }
-        self.fresh().await.map(|token| (token, true))
+        self.flight().landed().await.map(|fetched| (fetched.token, true))
     }
 
-    /// A token as fresh as its source gives one.
-    pub(crate) async fn fresh(&self) -> Result<Token, ProviderError> {
-        let token = self.fetch().await?;
-        // The clock of a machine that was asleep may not have moved: a token that is too old then is refused, and fetched
-        // anew by whoever finds out.
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "how long we keep our own token is no promise to anybody"
-        )]
-        let since = std::time::Instant::now();
-        *self.lock() = Some(Kept { token: token.clone(), since });
-        Ok(token)
+    /// A token that was asked for after this call began, as fresh as its source gives one.
+    pub(crate) async fn fresh(&self) -> Result<Fetched, ProviderError> {
+        let before = lock(&self.shelf).flights;
+        loop {
+            let flight = self.flight();
+            let number = flight.number;
+            let outcome = flight.landed().await;
+            if number > before {
+                return outcome;
+            }
+        }
     }
 
     /// What policies must call us.
     pub(crate) async fn principal(&self) -> Result<Principal, ProviderError> {
-        if let Some(principal) = &self.principal {
-            return Ok(principal.clone());
-        }
-        let Some(metadata) = &self.metadata else {
-            return Err(ProviderError::new(
+        match (&self.principal, &self.source) {
+            (Some(principal), _) => Ok(principal.clone()),
+            (None, Source::Metadata(server)) => server.principal().await,
+            (None, _) => Err(ProviderError::new(
                 Fault::OwnIdentity,
                 "nothing says what our own principal is called: set gcp.principal",
-            ));
+            )),
+        }
+    }
+
+    /// The token in use, if there is one, and whether to renew it; whoever is told to is the only one for a while.
+    fn kept(&self) -> Option<(Token, bool)> {
+        let mut shelf = lock(&self.shelf);
+        let now = now();
+        let kept = shelf.kept.as_mut().filter(|kept| kept.age(now) < kept.good_for)?;
+        let is_due = now >= kept.renew;
+        if is_due {
+            kept.renew = now + PAUSE;
+        }
+        Some((kept.token.clone(), is_due))
+    }
+
+    /// The flight that is under way, or one that begins now.
+    fn flight(&self) -> Flight {
+        let (flight, landing) = {
+            let mut shelf = lock(&self.shelf);
+            if let Some(flight) = &shelf.flight {
+                return flight.clone();
+            }
+            shelf.flights += 1;
+            let (sender, landed) = watch::channel(None);
+            let flight = Flight { number: shelf.flights, landed };
+            shelf.flight = Some(flight.clone());
+            let shelf = Arc::clone(&self.shelf);
+            let landing = Landing { number: flight.number, began: now(), shelf, landed: sender };
+            (flight, landing)
         };
-        let id = CallId::new();
-        let url = format!("{metadata}/computeMetadata/v1/instance/service-accounts/default/email");
-        let sent = self.http.get(url).header("metadata-flavor", "Google").send().await;
-        let (status, headers, body) = read(sent, &id).await?;
-        if !status.is_success() {
-            return Err(no_email(status.as_u16(), &Refusal::read(status.as_u16(), &headers, &body), &id));
-        }
-        let email = std::str::from_utf8(&body).ok().map(str::trim);
-        email.and_then(|email| email.parse().ok()).ok_or_else(|| {
-            ProviderError::new(Fault::Unavailable, "the metadata server's answer is not a service account")
-        })
-    }
-
-    fn kept(&self) -> Option<Token> {
-        let kept = self.lock();
-        kept.as_ref().filter(|kept| kept.since.elapsed() < KEEP).map(|kept| kept.token.clone())
-    }
-
-    async fn fetch(&self) -> Result<Token, ProviderError> {
-        if let Source::Fixed(token) = &self.source {
-            return Ok(token.clone());
-        }
-        let place = Arc::clone(&self.fetches).acquire_owned().await;
-        let source = self.source.clone();
-        let fetched = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime =
-                runtime.map_err(|_| broken("no runtime could be made to fetch our own token on"))?;
-            runtime.block_on(async {
-                match tokio::time::timeout(FETCH, source.token()).await {
-                    Ok(token) => token,
-                    Err(_) => Err(ProviderError::new(
-                        Fault::Unavailable,
-                        "the source of our own identity did not answer in time",
-                    )),
-                }
-            })
-        });
-        fetched.await.unwrap_or_else(|_| Err(broken("fetching our own token ended early")))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
-        // One value, replaced as a whole.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let fetched = self.source.clone().token();
+        tokio::spawn(async move { landing.land(fetched.await) });
+        flight
     }
 }
 
@@ -202,132 +223,63 @@ impl fmt::Debug for Base {
     }
 }
 
-// === impl Source ===
+// === impl Kept, Flight and Landing ===
 
-impl Source {
-    async fn token(&self) -> Result<Token, ProviderError> {
-        let credentials = match self {
-            Self::Fixed(token) => return Ok(token.clone()),
-            Self::Ambient => Builder::default().with_scopes([SCOPE]).build_access_token_credentials(),
-            Self::Metadata { endpoint } => mds::Builder::default()
-                .with_endpoint(endpoint)
-                .with_scopes([SCOPE])
-                .build_access_token_credentials(),
-            Self::Federated(account) => external_account::Builder::new(account.as_ref().clone())
-                .with_scopes([SCOPE])
-                .build_access_token_credentials(),
-        };
-        // What it says may quote the file.
-        let credentials: AccessTokenCredentials = credentials
-            .map_err(|_| ProviderError::new(Fault::OwnIdentity, "our own credentials could not be read"))?;
-        let token = credentials.access_token().await.map_err(|error| base_failure(&error))?;
-        Ok(Token::new(Zeroizing::new(token.token)))
+impl Kept {
+    fn new(fetched: &Fetched, since: Instant) -> Self {
+        let good_for = fetched.lasts.map_or(KEEP, |lasts| lasts.saturating_sub(MARGIN).min(KEEP));
+        let renew = since + good_for.saturating_sub(AHEAD);
+        Self { token: fetched.token.clone(), since, good_for, renew }
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }
 
-/// Why the metadata server does not say who we are.
-fn no_email(status: u16, refusal: &Refusal, id: &CallId) -> ProviderError {
-    if status == 404 {
-        let error = ProviderError::new(Fault::OwnIdentity, "the machine has no service account");
-        return error.with_code(Some("NOT_FOUND"));
-    }
-    refusal.failure(Call::WhoAmI, 0, id)
-}
-
-fn read_external_account(
-    path: &Path,
-    config: &GcpConfig,
-    resolved: &Resolved,
-) -> Result<Value, GcpConfigError> {
-    let mut account = read_json(path)?;
-    let is_external = account.get("type").and_then(Value::as_str) == Some("external_account");
-    let Some(fields) = account.as_object_mut().filter(|_| is_external) else {
-        return Err(GcpConfigError::BadCredentials {
-            path: path.to_owned(),
-            reason: "its type is not external_account",
-        });
-    };
-    if let Some(sts) = &resolved.sts {
-        fields.insert("token_url".to_owned(), format!("{sts}/v1/token").into());
-    }
-    if config.endpoints.iam_credentials.is_some() {
-        let url = fields.get("service_account_impersonation_url").and_then(Value::as_str);
-        if let Some(email) = url.and_then(impersonated) {
-            let url = format!(
-                "{}/v1/projects/-/serviceAccounts/{email}:generateAccessToken",
-                resolved.iam_credentials
-            );
-            fields.insert("service_account_impersonation_url".to_owned(), url.into());
+impl Flight {
+    async fn landed(mut self) -> Result<Fetched, ProviderError> {
+        match self.landed.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            _ => Err(broken("fetching our own token ended early")),
         }
     }
-    check_urls(path, &account, config.danger_allow_endpoint_overrides)?;
-    Ok(account)
 }
 
-/// The file that the SDK would take application default credentials from, if there is one.
-fn ambient_file() -> Result<Option<(std::path::PathBuf, Value)>, GcpConfigError> {
-    if let Some(path) = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
-        let path = std::path::PathBuf::from(path);
-        return read_json(&path).map(|file| Some((path, file)));
-    }
-    let Some(home) = std::env::var_os("HOME") else { return Ok(None) };
-    let path = Path::new(&home).join(".config/gcloud/application_default_credentials.json");
-    match read_json(&path) {
-        Ok(file) => Ok(Some((path, file))),
-        Err(GcpConfigError::UnreadableCredentials { source, .. })
-            if source.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Ok(None)
+impl Landing {
+    fn land(self, outcome: Result<Fetched, ProviderError>) {
+        if let Ok(fetched) = &outcome {
+            lock(&self.shelf).kept = Some(Kept::new(fetched, self.began));
         }
-        Err(error) => Err(error),
+        self.end();
+        self.landed.send_replace(Some(outcome));
     }
-}
 
-fn read_json(path: &Path) -> Result<Value, GcpConfigError> {
-    let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text =
-        text.map_err(|source| GcpConfigError::UnreadableCredentials { path: path.to_owned(), source })?;
-    // The parser's words may quote the file, which holds secrets.
-    serde_json::from_str(&text)
-        .map_err(|_| GcpConfigError::BadCredentials { path: path.to_owned(), reason: "it is not JSON" })
-}
-
-/// That tokens of ours are sent to nobody but Google, whatever the file says.
-fn check_urls(path: &Path, credentials: &Value, danger: bool) -> Result<(), GcpConfigError> {
-    for (field, service) in [
-        ("token_url", "sts"),
-        ("token_uri", "oauth"),
-        ("service_account_impersonation_url", "iam_credentials"),
-    ] {
-        match credentials.get(field) {
-            None => {}
-            Some(Value::String(url)) => endpoint::check_url(service, url, danger)?,
-            Some(_) => {
-                return Err(GcpConfigError::BadCredentials {
-                    path: path.to_owned(),
-                    reason: "one of its URLs is not text",
-                });
-            }
+    /// From here on the next flight may begin.
+    fn end(&self) {
+        let mut shelf = lock(&self.shelf);
+        if shelf.flight.as_ref().is_some_and(|flight| flight.number == self.number) {
+            shelf.flight = None;
         }
     }
-    Ok(())
 }
 
-/// Who a credentials file makes us, if it says so.
-fn named_in(credentials: &Value) -> Option<Principal> {
-    let text = |field| credentials.get(field).and_then(Value::as_str);
-    let email =
-        text("service_account_impersonation_url").and_then(impersonated).or_else(|| text("client_email"));
-    email?.parse().ok()
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
-/// The email in a URL of generateAccessToken.
-fn impersonated(url: &str) -> Option<&str> {
-    url.rsplit_once("/serviceAccounts/")?.1.strip_suffix(":generateAccessToken")
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    // Each change leaves it whole.
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn broken(detail: &str) -> ProviderError {
-    ProviderError::new(Fault::Unavailable, detail)
+/// The clock of a machine that was asleep may not have moved: a token that is too old then is refused, and fetched anew by
+/// whoever finds out.
+#[expect(clippy::disallowed_methods, reason = "how long we keep our own token is no promise to anybody")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Credentials files, and what may be in them.
+//! Credentials files, what may be in them, and how long a token of our own is used.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Endpoints;
+use crate::endpoint;
 
 fn federated(
     file: &Value,
@@ -70,6 +71,21 @@ fn p8_a_credentials_file_cannot_have_our_tokens_sent_elsewhere() {
 }
 
 #[test]
+fn p8_credentials_that_a_file_goes_through_cannot_either() {
+    let path = std::path::Path::new("credentials.json");
+    for (hostile, is_url) in [
+        (json!({ "source_credentials": { "token_uri": "https://evil.example/token" } }), true),
+        (json!({ "universe_domain": "evil.example" }), false),
+        (json!({ "source_credentials": { "universe_domain": "evil.example" } }), false),
+    ] {
+        let error = check_urls(path, &hostile, false).unwrap_err();
+        assert_eq!(matches!(error, GcpConfigError::ForeignEndpoint { .. }), is_url, "{hostile}: {error}");
+        assert!(check_urls(path, &hostile, true).is_ok());
+    }
+    assert!(check_urls(path, &json!({ "universe_domain": "googleapis.com" }), false).is_ok());
+}
+
+#[test]
 fn a_file_of_another_kind_is_refused_and_not_quoted() {
     for bad in [json!({ "type": "service_account", "private_key": "hush" }), json!([]), json!("hush")] {
         let error = federated(&bad, Endpoints::default(), false).unwrap_err();
@@ -80,10 +96,7 @@ fn a_file_of_another_kind_is_refused_and_not_quoted() {
 
 #[tokio::test]
 async fn a_token_given_is_used_as_it_is_and_never_printed() {
-    let identity = BaseIdentity::Fixed(crate::config::FixedToken::new("hush-hush"));
-    let config = GcpConfig { identity, ..GcpConfig::default() };
-    let resolved = endpoint::resolve(&config, |_| None).unwrap();
-    let base = Base::new(&config, &resolved, crate::transport::client().unwrap()).unwrap();
+    let base = with_token();
     let (token, is_fresh) = base.token().await.unwrap();
     assert_eq!((token.expose(), is_fresh), ("hush-hush", true));
     assert!(!base.token().await.unwrap().1, "kept");
@@ -91,4 +104,69 @@ async fn a_token_given_is_used_as_it_is_and_never_printed() {
     let error = base.principal().await.unwrap_err();
     assert_eq!(error.fault(), &Fault::OwnIdentity);
     assert!(error.detail().contains("gcp.principal"), "{error}");
+}
+
+fn with_token() -> Base {
+    let identity = BaseIdentity::Fixed(crate::config::FixedToken::new("hush-hush"));
+    let config = GcpConfig { identity, ..GcpConfig::default() };
+    let resolved = endpoint::resolve(&config, |_| None).unwrap();
+    Base::new(&config, &resolved, crate::transport::client().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_its_end_and_nobody_waits_for_that() {
+    let base = with_token();
+    assert!(base.token().await.unwrap().1);
+    lock(&base.shelf).kept.as_mut().unwrap().renew = now();
+    assert!(!base.token().await.unwrap().1, "the one that is there");
+    let renewed = lock(&base.shelf).flight.clone().expect("a flight began");
+    assert!(!base.token().await.unwrap().1);
+    assert!(renewed.landed().await.is_ok());
+    let shelf = lock(&base.shelf);
+    assert_eq!(shelf.flights, 2, "one at a time");
+    assert!(shelf.kept.as_ref().unwrap().renew > now(), "what came of it is in use");
+}
+
+#[tokio::test]
+async fn a_token_that_is_too_old_is_never_used() {
+    let base = with_token();
+    base.token().await.unwrap();
+    lock(&base.shelf).kept.as_mut().unwrap().good_for = Duration::ZERO;
+    assert!(base.token().await.unwrap().1, "fetched just now");
+}
+
+#[test]
+fn a_token_is_used_for_three_minutes_or_until_its_last_one() {
+    let since = now();
+    for (lasts, good_for, renewed) in [
+        (None, 180, 120),
+        (Some(3600), 180, 120),
+        (Some(240), 180, 120),
+        (Some(200), 140, 80),
+        (Some(100), 40, 0),
+        (Some(30), 0, 0),
+    ] {
+        let token = Token::new(zeroize::Zeroizing::new("hush".to_owned()));
+        let fetched = Fetched { token, lasts: lasts.map(Duration::from_secs) };
+        let kept = Kept::new(&fetched, since);
+        assert_eq!(kept.good_for, Duration::from_secs(good_for), "{lasts:?}");
+        assert_eq!(kept.renew - since, Duration::from_secs(renewed), "{lasts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_that_ends_early_leaves_no_mark_behind() {
+    let base = with_token();
+    let flight = {
+        let mut shelf = lock(&base.shelf);
+        let (sender, landed) = watch::channel(None);
+        shelf.flights = 1;
+        let flight = Flight { number: 1, landed };
+        shelf.flight = Some(flight.clone());
+        drop(shelf);
+        drop(Landing { number: 1, began: now(), shelf: Arc::clone(&base.shelf), landed: sender });
+        flight
+    };
+    assert_eq!(flight.landed().await.err().unwrap().fault(), &Fault::Unavailable);
+    assert!(base.token().await.is_ok());
 }

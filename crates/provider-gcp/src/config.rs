@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::name::{Location, NameError, Principal};
+use crate::name::{Location, NameError, Principal, ProjectId};
 
 /// How this deployment reaches GCP.
 ///
@@ -18,12 +18,17 @@ pub struct GcpConfig {
     /// The principal that tenants' policies are to name. Default: what the metadata server or the credentials file says.
     /// Needed for a federated identity without a service account, and for a person's credentials.
     pub principal: Option<Principal>,
+    /// The projects that are ours: what is in them is no tenant's, whoever names it. Default: the project of our principal,
+    /// and that of the machine where a metadata server is our identity. Needed where neither is known, because the
+    /// principal says no more than a project's number, or is a person; and for projects of ours besides these.
+    pub own_projects: Vec<ProjectId>,
     /// The locations in which tenants' keys may be. Default: all.
     pub allowed_locations: Vec<Location>,
     /// Where the services are, if not where Google has them.
     pub endpoints: Endpoints,
-    /// Lets `GCE_METADATA_HOST` redirect us, and lets an endpoint be outside of Google's domain or plain HTTP off this
-    /// machine. A wrap sends plaintext there. Default: false.
+    /// Lets `GCE_METADATA_HOST` redirect us, lets an endpoint be outside of Google's domain or plain HTTP off this machine,
+    /// where a wrap sends plaintext, and lets a proxy of the environment see what a credentials file makes us. Default:
+    /// false.
     pub danger_allow_endpoint_overrides: bool,
 }
 
@@ -38,7 +43,8 @@ pub struct Endpoints {
     pub iam_credentials: Option<String>,
     /// The Security Token Service of workload identity federation; what the credentials file says by default.
     pub sts: Option<String>,
-    /// The metadata server, with or without `http://`; `metadata.google.internal` by default.
+    /// The metadata server, with or without `http://`; `169.254.169.254` by default, which a machine without IPv4 has at
+    /// `[fd20:ce::254]`.
     pub metadata: Option<String>,
 }
 
@@ -114,6 +120,15 @@ pub enum GcpConfigError {
          gcp.endpoints.metadata, or set danger_allow_endpoint_overrides"
     )]
     RedirectedMetadata,
+    /// The environment would have a proxy see our own identity.
+    #[error(
+        "the environment names a proxy for {host}, and our own credentials would be sent through it: add it to NO_PROXY, \
+         or set danger_allow_endpoint_overrides"
+    )]
+    Proxied {
+        /// Which place is behind the proxy.
+        host: String,
+    },
     /// The environment makes Google's client print what it decrypts.
     #[error("GOOGLE_CLOUD_RUST_LOGGING makes Google's client log plaintext keys: unset it")]
     PlaintextLogging,
@@ -134,6 +149,12 @@ pub enum GcpConfigError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Nothing tells what is ours from what is a tenant's.
+    #[error(
+        "nothing says which projects are ours, and so which keys and service accounts no tenant may name: set \
+         gcp.own_projects"
+    )]
+    NoOwnProject,
     /// A key of the operator's own that is not named as one.
     #[error("{key} is not the name of a key")]
     BadKey {
@@ -166,6 +187,7 @@ mod tests {
     fn unknown_settings_are_refused() {
         assert!(parse(r#"{ "identiy": "metadata" }"#).is_err());
         assert!(parse(r#"{ "endpoints": { "storage": "https://x" } }"#).is_err());
+        assert!(parse(r#"{ "own_projects": ["123456789012"] }"#).is_err(), "a number is no id");
         assert!(
             parse(r#"{ "identity": { "fixed": "token" } }"#).is_err(),
             "credentials are never configured"

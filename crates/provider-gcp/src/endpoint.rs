@@ -6,14 +6,15 @@ use http::Uri;
 
 use crate::config::{BaseIdentity, GcpConfig, GcpConfigError};
 
-/// The variable that redirects the SDK to another metadata server; the SDK puts it before any setting.
+/// The variable that redirects Google's own clients to another metadata server.
 const METADATA_VARIABLE: &str = "GCE_METADATA_HOST";
 /// The variable that makes the SDK log its answers, plaintext keys among them.
 const LOGGING_VARIABLE: &str = "GOOGLE_CLOUD_RUST_LOGGING";
 
 const KMS: &str = "https://cloudkms.googleapis.com";
 const IAM_CREDENTIALS: &str = "https://iamcredentials.googleapis.com";
-const METADATA: &str = "http://metadata.google.internal";
+/// By address: whoever answers for a name is a matter of the network, and only Google's network is Google's.
+const METADATA: &str = "http://169.254.169.254";
 
 /// Hosts that are the machine's own metadata server, by whatever name (<https://cloud.google.com/compute/docs/metadata>).
 const METADATA_HOSTS: [&str; 4] =

@@ -2,6 +2,7 @@
 //!
 //! Sources: <https://cloud.google.com/apis/design/errors>,
 //! <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys/decrypt>,
+//! <https://cloud.google.com/kms/docs/reference/ekm_errors>,
 //! <https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken>,
 //! <https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto>,
 //! <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>.
@@ -22,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Which call failed. The same code means different things after different questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// Who are we? Asked of the metadata server.
+    /// Are we taken for who we say that we are?
     WhoAmI,
     /// May we become the principal? Asked with our base identity.
     Assume,
@@ -92,9 +93,18 @@ impl Refusal {
         self
     }
 
-    /// Whether what it names, or says, is `name`.
-    pub(crate) fn names(&self, name: &str) -> bool {
-        self.about.contains(name) || self.message.contains(name)
+    /// Whether it is about `email`, or says so: as a whole, not as the end of a longer one.
+    pub(crate) fn names(&self, email: &str) -> bool {
+        let is_of_an_email = |c: char| c.is_ascii_alphanumeric() || "-_.+@".contains(c);
+        let says =
+            |text: &str| text.split(|c: char| !is_of_an_email(c)).any(|word| word.trim_matches('.') == email);
+        says(&self.about) || says(&self.message)
+    }
+
+    /// Whether it is a no to somebody whose credentials were taken.
+    pub(crate) fn is_of_somebody_known(&self) -> bool {
+        let refused = matches!(self.fault(Call::Assume, 0), Fault::Denied { .. });
+        refused && self.code == Some(Code::PermissionDenied)
     }
 
     /// As an error of `call`; `hop` is the one that it is about. The id is ours unless Google gave one: Google gives hardly
@@ -168,14 +178,38 @@ impl Refusal {
         }
     }
 
-    /// What a failed precondition says about the key. The violation's type tells; where there is none, the message does.
+    /// What a failed precondition says about the key. The types of its violations tell; where there is none, the message
+    /// does. A key in an external key manager has two, the first about its state and the second about the attempt to reach
+    /// the manager: a no of either is one.
     fn precondition(&self) -> Fault {
-        let word = self.violations.iter().map(String::as_str).find_map(state_of_violation);
-        let word = word.or_else(|| {
+        let (_, fault) = self.telling_violation().unzip();
+        let word = fault.or_else(|| {
             let (_, state) = self.message.split_once("current state is: ")?;
             state_of_version(state.trim_end_matches(['.', ' ']))
         });
         word.unwrap_or(Fault::Unavailable)
+    }
+
+    /// The violation that says most, and what.
+    fn telling_violation(&self) -> Option<(&str, Fault)> {
+        let means = |kind| Some((kind, self.meaning_of(kind)?));
+        let told = || self.violations.iter().map(String::as_str).filter_map(means);
+        told().find(|(_, fault)| *fault != Fault::Unavailable).or_else(|| told().next())
+    }
+
+    /// What the type of a precondition's violation says about the key
+    /// (<https://cloud.google.com/kms/docs/reference/ekm_errors> for those of external key managers, of which all others are
+    /// about reaching one, or what it answers).
+    fn meaning_of(&self, violation: &str) -> Option<Fault> {
+        match violation {
+            "EXTERNAL_PERMISSION_DENIED" => Some(Fault::Denied { edge: Edge::Key }),
+            // A host that is not found is as good as one that is away: its name may be resolved again in a moment.
+            "EXTERNAL_NOT_FOUND" if !self.message.contains("EKM host") => {
+                Some(Fault::KeyUnusable(KeyState::NotFound))
+            }
+            _ if violation.starts_with("EXTERNAL_") => Some(Fault::Unavailable),
+            _ => state_of_version(violation.strip_prefix("KEY_")?),
+        }
     }
 
     fn is_about_checksums(&self) -> bool {
@@ -186,7 +220,8 @@ impl Refusal {
     /// Status and reason, for example `PERMISSION_DENIED/IAM_PERMISSION_DENIED`; a precondition's violation is its reason.
     fn whole_code(&self) -> Option<String> {
         let code = self.code?.name();
-        let violation = self.violations.first().map(String::as_str).unwrap_or_default();
+        let telling = self.telling_violation().map(|(violation, _)| violation);
+        let violation = telling.or(self.violations.first().map(String::as_str)).unwrap_or_default();
         let reason = if self.reason.is_empty() { violation } else { self.reason.as_str() };
         Some(if reason.is_empty() { code.to_owned() } else { format!("{code}/{reason}") })
     }
@@ -199,11 +234,6 @@ impl Refusal {
             (_, message) => one_line(message),
         }
     }
-}
-
-/// What the type of a precondition's violation says about the key.
-fn state_of_violation(violation: &str) -> Option<Fault> {
-    state_of_version(violation.strip_prefix("KEY_")?)
 }
 
 /// What the state of a key version says about its use; `None` for a state that we do not know.
@@ -302,6 +332,25 @@ pub(crate) fn base_failure(error: &CredentialsError) -> ProviderError {
             "the source of our own identity could not be reached or read",
         ),
         (None, _) => ProviderError::new(Fault::OwnIdentity, "our own credentials could not be loaded"),
+    }
+}
+
+/// What is left of a refusal of the metadata server, which answers in plain words.
+pub(crate) fn metadata_refusal(status: u16, headers: &HeaderMap, words: &str) -> ProviderError {
+    if status == 429 {
+        let fault = Fault::Throttled { by: Throttler::Cloud, retry_after: retry_after(headers) };
+        return ProviderError::new(fault, "the metadata server throttles us");
+    }
+    match refusal_of_ours(status, &[words.to_owned()]) {
+        Some(code) => {
+            let detail = if status == 404 {
+                "the machine has no service account"
+            } else {
+                "our own identity was refused"
+            };
+            ProviderError::new(Fault::OwnIdentity, detail).with_code(Some(code))
+        }
+        None => ProviderError::new(Fault::Unavailable, "the metadata server answers that it cannot"),
     }
 }
 

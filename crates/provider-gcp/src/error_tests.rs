@@ -111,7 +111,6 @@ fn key_rows() -> Vec<Row> {
             state(KeyUnusable(KeyState::NotFound)),
         ),
         ("FAILED_PRECONDITION", violation("KEY_PENDING_GENERATION"), "", state(Unavailable)),
-        ("FAILED_PRECONDITION", violation("EXTERNAL_KEY_MANAGER_DOWN"), "", state(Unavailable)),
         (
             "FAILED_PRECONDITION",
             none(),
@@ -153,11 +152,59 @@ fn key_rows() -> Vec<Row> {
     ]
 }
 
+/// Two violations, as a key in an external key manager has them.
+fn violations(state: &str, external: &str) -> Value {
+    let mut details = violation(state);
+    let second = json!({ "type": external, "subject": "projects/p", "description": "d" });
+    details[0]["violations"].as_array_mut().unwrap().push(second);
+    details
+}
+
+/// What comes of keys in external key managers.
+fn external_rows() -> Vec<Row> {
+    use Fault::{KeyUnusable, OwnIdentity, Unavailable};
+    let of_key = |fault: Fault| [OwnIdentity, trust(), fault.clone(), fault];
+    let external = |kind| violations("KEY_ENABLED", kind);
+    let gone = || KeyUnusable(KeyState::NotFound);
+    vec![
+        (
+            "FAILED_PRECONDITION",
+            external("EXTERNAL_PERMISSION_DENIED"),
+            "Permission was denied when accessing the key.",
+            of_key(key()),
+        ),
+        ("FAILED_PRECONDITION", violation("EXTERNAL_PERMISSION_DENIED"), "", of_key(key())),
+        (
+            "FAILED_PRECONDITION",
+            violations("KEY_PENDING_GENERATION", "EXTERNAL_PERMISSION_DENIED"),
+            "",
+            of_key(key()),
+        ),
+        ("FAILED_PRECONDITION", external("EXTERNAL_NOT_FOUND"), "Could not find a key.", of_key(gone())),
+        (
+            "FAILED_PRECONDITION",
+            external("EXTERNAL_NOT_FOUND"),
+            "Could not query EKM host.",
+            of_key(Unavailable),
+        ),
+        (
+            "FAILED_PRECONDITION",
+            violations("KEY_DISABLED", "EXTERNAL_SOMETHING_NEW"),
+            "",
+            of_key(KeyUnusable(KeyState::Disabled)),
+        ),
+        ("FAILED_PRECONDITION", external("EXTERNAL_SOMETHING_NEW"), "", of_key(Unavailable)),
+        ("FAILED_PRECONDITION", violation("SOMETHING_NEW"), "", of_key(Unavailable)),
+    ]
+}
+
 const CALLS: [Call; 4] = [Call::WhoAmI, Call::Assume, Call::Look, Call::Use];
 
 #[test]
 fn every_code_says_whose_answer_it_is() {
-    for (status, details, message, meanings) in identity_rows().into_iter().chain(key_rows()) {
+    for (status, details, message, meanings) in
+        identity_rows().into_iter().chain(key_rows()).chain(external_rows())
+    {
         let refusal = read(400, &answer(status, message, &details));
         for (call, meaning) in CALLS.into_iter().zip(meanings) {
             assert_eq!(refusal.fault(call, 1), meaning, "{status} {details} {message:?} of {call:?}");
@@ -205,6 +252,9 @@ fn every_error_keeps_status_reason_words_and_a_request_id() {
     let precondition = read(400, &answer("FAILED_PRECONDITION", "", &violation("KEY_DISABLED")));
     let error = precondition.failure(Call::Use, 0, &id);
     assert_eq!(error.code(), Some("FAILED_PRECONDITION/KEY_DISABLED"));
+    let details = violations("KEY_ENABLED", "EXTERNAL_PERMISSION_DENIED");
+    let external = read(400, &answer("FAILED_PRECONDITION", "", &details)).failure(Call::Use, 0, &id);
+    assert_eq!(external.code(), Some("FAILED_PRECONDITION/EXTERNAL_PERMISSION_DENIED"));
     let given = json!([{ "@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "theirs" }]);
     let error = read(500, &answer("INTERNAL", "", &given)).failure(Call::Use, 0, &id);
     assert_eq!(error.request_id(), Some("theirs"));
@@ -218,6 +268,28 @@ fn a_refusal_names_what_it_is_about() {
     }]);
     let refusal = read(403, &answer("PERMISSION_DENIED", "", &details));
     assert!(refusal.names("a@p.iam.gserviceaccount.com") && !refusal.names("b@p.iam.gserviceaccount.com"));
+}
+
+#[test]
+fn a_service_account_is_not_taken_for_one_whose_name_ends_like_its_own() {
+    let says = |message: &str| read(403, &answer("PERMISSION_DENIED", message, &json!([])));
+    const NAMED: &str = "leasehold@p.iam.gserviceaccount.com";
+    for message in [
+        NAMED.to_owned(),
+        format!("Permission denied on '{NAMED}'."),
+        format!("Gaia id not found for email {NAMED}."),
+        format!("projects/-/serviceAccounts/{NAMED}: no"),
+    ] {
+        assert!(says(&message).names(NAMED), "{message}");
+    }
+    for message in [
+        format!("acme-{NAMED}"),
+        format!("x.{NAMED}"),
+        format!("{NAMED}.evil.example"),
+        "leasehold@p".to_owned(),
+    ] {
+        assert!(!says(&message).names(NAMED), "{message}");
+    }
 }
 
 #[test]

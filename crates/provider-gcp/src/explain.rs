@@ -9,7 +9,12 @@ use crate::key::SessionKey;
 use crate::kit::shell;
 use crate::policy::{Documents, KEY_PERMISSIONS};
 use crate::settings::Plan;
-use crate::state::{LABEL, LABEL_DIFFERS, LABEL_MISSING, NO_PRIMARY_VERSION, WRONG_PURPOSE};
+use crate::state::{LABEL, LABEL_DIFFERS, LABEL_MISSING, NO_PRIMARY_VERSION, WRONG_PURPOSE, may_be_told};
+
+/// What Cloud KMS calls a no of an external key manager.
+const EXTERNAL_DENIED: &str = "EXTERNAL_PERMISSION_DENIED";
+/// What it calls a key that the external key manager does not have.
+const EXTERNAL_NOT_FOUND: &str = "EXTERNAL_NOT_FOUND";
 
 /// Why the settings could not be read: their own complaint says it.
 pub(crate) fn misread(error: &ProviderError) -> Vec<Cause> {
@@ -170,7 +175,7 @@ async fn key_denied(clients: &Clients, arena: &Arena, plan: &Plan, error: &Provi
         return vec![cause(
             "KMS_API_OFF",
             "The Cloud KMS API is off in the service account's project or the key's.",
-            enable_kms(plan),
+            format!("# {}\n{}", plan.key, shell::enable_kms(plan)),
         )];
     }
     if code.contains("BILLING_DISABLED") || code.contains("CONSUMER") {
@@ -178,6 +183,13 @@ async fn key_denied(clients: &Clients, arena: &Arena, plan: &Plan, error: &Provi
             "BILLING_OFF",
             "Billing is off for the service account's project or the key's, or the project is suspended.",
             format!("gcloud billing projects describe {project}, then link a billing account"),
+        )];
+    }
+    if code.contains(EXTERNAL_DENIED) {
+        return vec![external(
+            plan,
+            "EXTERNAL_KEY_DENIED",
+            "The external key manager does not let Cloud KMS use the key.",
         )];
     }
     if code.contains("ACCOUNT_STATE_INVALID") {
@@ -205,11 +217,16 @@ async fn key_denied(clients: &Clients, arena: &Arena, plan: &Plan, error: &Provi
     causes
 }
 
-/// What the service account may do with the key, by Cloud KMS's own word now; `None` if it does not say.
+/// What the service account may do with the key, by Cloud KMS's own word now; `None` if it does not say, or if nothing may be
+/// said about the key.
 async fn permitted(clients: &Clients, arena: &Arena, plan: &Plan) -> Option<Vec<String>> {
     let session = assume::assume(clients, plan.clone()).await.ok()?.value;
     let session: &KeySession = session.credentials()?;
-    SessionKey { kms: &clients.kms, session, arena }.permitted(&KEY_PERMISSIONS).await.ok()
+    let key = SessionKey { kms: &clients.kms, session, arena };
+    if !plan.activated {
+        may_be_told(&key.look().await.ok()?.value, plan).ok()?;
+    }
+    key.permitted(&KEY_PERMISSIONS).await.ok()
 }
 
 /// The permissions that are missing; all of them in one if it is not known which.
@@ -238,7 +255,8 @@ fn lacking(plan: &Plan, permitted: Option<&[String]>) -> Vec<Cause> {
         ["cloudkms.cryptoKeys.get"] => "NO_KEY_GET",
         _ => "NO_KEY_GRANT",
     };
-    vec![cause(reason, format!("{account} lacks {} on the key.", lacking.join(", ")), mend)]
+    let lacks = if permitted.is_some() { "lacks" } else { "does not have all of" };
+    vec![cause(reason, format!("{account} {lacks} {} on the key.", lacking.join(", ")), mend)]
 }
 
 fn unusable(plan: &Plan, state: KeyState, error: &ProviderError) -> Cause {
@@ -273,8 +291,27 @@ fn unusable(plan: &Plan, state: KeyState, error: &ProviderError) -> Cause {
                 shell::each_version(key, "DISABLED", "enable")
             ),
         ),
+        KeyState::NotFound if error.code().is_some_and(|code| code.contains(EXTERNAL_NOT_FOUND)) => {
+            external(plan, "EXTERNAL_KEY_MISSING", "The external key manager does not have the key.")
+        }
         KeyState::NotFound | KeyState::Expired | KeyState::NotYetValid => no_such_key(plan),
     }
+}
+
+/// What only the owner of the external key manager can mend. Cloud KMS disables a version that was refused there.
+fn external(plan: &Plan, reason: &'static str, text: &str) -> Cause {
+    let key = &plan.key;
+    cause(
+        reason,
+        text,
+        format!(
+            "# In the external key manager: the key that {key} stands for must be there, and the service agent of Cloud EKM, \
+             service-NUMBER@gcp-sa-ekms.iam.gserviceaccount.com with the number of project {}, must be allowed to use it. \
+             Then:\n{}",
+            key.project(),
+            shell::each_version(key, "DISABLED", "enable")
+        ),
+    )
 }
 
 fn no_such_key(plan: &Plan) -> Cause {
@@ -362,16 +399,6 @@ fn deny_policy(project: &str, member: &str) -> Cause {
              shows those of the project; make an exception for {member}"
         ),
     )
-}
-
-fn enable_kms(plan: &Plan) -> String {
-    let mut projects: Vec<_> = plan.principal().map(|account| account.project()).into_iter().collect();
-    if !projects.contains(&plan.key.project()) {
-        projects.push(plan.key.project());
-    }
-    let enable = |project| format!("gcloud services enable cloudkms.googleapis.com --project={project}");
-    let commands: Vec<_> = projects.into_iter().map(enable).collect();
-    format!("# {}\n{}", plan.key, commands.join("\n"))
 }
 
 fn cause(reason: &'static str, text: impl Into<String>, mend: impl Into<String>) -> Cause {

@@ -7,7 +7,10 @@ use google_cloud_kms_v1::model::{CryptoKey, ProtectionLevel};
 use crate::key::SessionKey;
 use crate::kit::shell::place_of;
 use crate::name::KeyName;
-use crate::state::{destroy_duration, is_short, protection};
+use crate::state::{destroy_duration, is_short, may_be_told, protection};
+
+/// What comes of the look itself.
+const KEY_STATE: &str = "KEY_STATE";
 
 /// Permissions on the key that we never need. What they allow ranges from reading the key's policy to destroying it.
 const EXCESS: [&str; 8] = [
@@ -23,16 +26,21 @@ const EXCESS: [&str; 8] = [
 
 /// Looks at the key of a session that works. Only reads and permission tests.
 pub(crate) async fn inspect(key: &SessionKey<'_>, depth: Depth) -> Vec<Finding> {
-    let name = &key.session.plan.key;
-    let mut findings = match key.look().await {
-        Ok(answer) => vec![
-            rotation(&answer.value, name),
-            destruction(&answer.value, name),
-            protection_level(&answer.value),
-        ],
-        Err(error) => vec![Finding::failed("KEY_STATE", format!("look at {name}"), &error, Vec::new())],
+    let plan = &key.session.plan;
+    let name = &plan.key;
+    let title = || format!("look at {name}");
+    let (mut findings, is_told) = match key.look().await {
+        Ok(answer) if may_be_told(&answer.value, plan).is_err() => {
+            let why = "nothing is said about a key without this binding's label";
+            (vec![Finding::new(KEY_STATE, title(), Verdict::Skipped, why)], false)
+        }
+        Ok(answer) => {
+            let key = &answer.value;
+            (vec![rotation(key, name), destruction(key, name), protection_level(key)], true)
+        }
+        Err(error) => (vec![Finding::failed(KEY_STATE, title(), &error, Vec::new())], plan.activated),
     };
-    if depth == Depth::ExcessPermissions {
+    if is_told && depth == Depth::ExcessPermissions {
         findings.push(excess(key).await);
     }
     findings

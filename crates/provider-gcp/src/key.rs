@@ -13,8 +13,8 @@ use zeroize::Zeroize;
 use crate::aad;
 use crate::assume::KeySession;
 use crate::call::CallId;
-use crate::clients::signed;
 use crate::error::{Call, failure};
+use crate::kms::signed;
 use crate::state::{current_version, fit_for_use, warnings};
 
 /// The longest ciphertext that we send. Cloud KMS adds some 60 bytes to the at most 64 of a key; the rest is headroom that

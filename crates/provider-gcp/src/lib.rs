@@ -15,7 +15,8 @@
 //! - The caller's whole encryption context, the envelope's header and the purpose are bound into every ciphertext.
 //! - A tenant's key carries the challenge that we issued for this binding, so that nobody binds another's key.
 //!
-//! Reading order: [`GcpConfig`], [`GcpProvider`]; then `settings` (what a binding says), `base` (who we are), `assume`, `key`,
+//! Reading order: [`GcpConfig`], [`GcpProvider`]; then `settings` (what a binding says), `base` (who we are), `source`,
+//! `metadata` and `credentials` (how that is found out), `assume`, `key`,
 //! `state`, `error` (the table), `kit`, `explain` and `inspect`.
 
 mod aad;
@@ -24,16 +25,21 @@ mod base;
 mod call;
 mod clients;
 mod config;
+mod credentials;
 mod endpoint;
 mod error;
 mod explain;
 mod inspect;
 mod key;
 mod kit;
+mod kms;
+mod metadata;
 mod name;
 mod policy;
 mod provider;
+mod proxy;
 mod settings;
+mod source;
 mod state;
 mod transport;
 

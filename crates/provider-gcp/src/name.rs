@@ -11,7 +11,8 @@ pub struct NameError(&'static str);
 
 /// The id of a project: 6 to 30 characters of `[a-z0-9-]`, or that behind an organisation's domain and a colon. Never the
 /// project's number: a project has one id, and so two names of one project are equal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct ProjectId(Box<str>);
 
 /// Where a key ring is, for example `europe-west3`, `eu` or `global`.
@@ -72,6 +73,14 @@ impl FromStr for ProjectId {
             ));
         }
         Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for ProjectId {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
     }
 }
 
@@ -229,10 +238,17 @@ impl Principal {
         &self.member
     }
 
-    /// Where we live: a project's id, or its number where the name says no more than that.
+    /// Where we live: a project's id, or its number where the name says no more than that, or the domain of a person.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
+    }
+
+    /// The project that we are of, if the name says its id.
+    #[must_use]
+    pub fn project(&self) -> Option<ProjectId> {
+        // Neither a number nor a domain is an id: the one begins with a digit, the other has a dot.
+        self.account.parse().ok()
     }
 }
 
@@ -392,22 +408,31 @@ mod tests {
     fn a_principal_is_what_policies_name() {
         let subject =
             "principal://iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/p/subject/s";
-        for (text, member, account) in [
+        for (text, member, account, project) in [
             (
                 "leasehold@our-platform.iam.gserviceaccount.com",
                 "serviceAccount:leasehold@our-platform.iam.gserviceaccount.com",
                 "our-platform",
+                Some("our-platform"),
+            ),
+            (
+                "our-platform@appspot.gserviceaccount.com",
+                "serviceAccount:our-platform@appspot.gserviceaccount.com",
+                "our-platform",
+                Some("our-platform"),
             ),
             (
                 "serviceAccount:123-compute@developer.gserviceaccount.com",
                 "serviceAccount:123-compute@developer.gserviceaccount.com",
                 "123",
+                None,
             ),
-            (subject, subject, "123"),
-            ("user:ops@example.com", "user:ops@example.com", "example.com"),
+            (subject, subject, "123", None),
+            ("user:ops@example.com", "user:ops@example.com", "example.com", None),
         ] {
             let principal: Principal = text.parse().unwrap();
             assert_eq!((principal.as_member(), principal.account()), (member, account));
+            assert_eq!(principal.project().as_ref().map(ProjectId::as_str), project);
         }
         for bad in [
             "",

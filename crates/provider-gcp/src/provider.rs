@@ -52,7 +52,10 @@ impl GcpProvider {
     /// # Errors
     /// [`GcpConfigError`] with what to change.
     pub async fn build(config: GcpConfig, arena: Arena) -> Result<Self, GcpConfigError> {
-        let clients = Clients::build(&config).await?;
+        let clients = Clients::build(&config)?;
+        if !clients.base.knows_its_projects() {
+            return Err(GcpConfigError::NoOwnProject);
+        }
         let kind = KIND.parse().expect("the name is three lower-case letters");
         Ok(Self { kind, clients, keys: Keys::Tenants { allowed: config.allowed_locations }, arena })
     }
@@ -78,7 +81,7 @@ impl GcpProvider {
             }
         };
         let keys = keys.into_iter().map(parse).collect::<Result<_, _>>()?;
-        let clients = Clients::build(&config).await?;
+        let clients = Clients::build(&config)?;
         let kind = OPERATOR_KIND.parse().expect("the name is eight lower-case letters");
         Ok(Self { kind, clients, keys: Keys::Operator { keys }, arena })
     }
@@ -121,7 +124,7 @@ impl KeyProvider for GcpProvider {
         if plan.challenge.is_none() {
             return Ok(());
         }
-        assume::not_our_own(&plan, &self.clients.base.principal().await?)?;
+        assume::not_our_own(&plan, &self.clients.base.projects().await?)?;
         // The label of the *binding's* key, whatever key the session was made for.
         let session: &KeySession = self.key(session)?.session;
         let session = KeySession { token: session.token.clone(), plan };

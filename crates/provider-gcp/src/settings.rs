@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) hops: Vec<ServiceAccount>,
     /// What the key's label must say; `None` if the key is the operator's own.
     pub(crate) challenge: Option<Box<str>>,
+    /// Whether the binding was activated, for which the label was looked at. Whoever made one that was not may have named
+    /// somebody else's key, and is told nothing about it.
+    pub(crate) activated: bool,
 }
 
 impl Plan {
@@ -55,7 +58,8 @@ impl Plan {
             return Err(misconfigured("delegates: a service account comes twice in the chain"));
         }
         let challenge = Some(binding.external_id.as_str().into());
-        Ok(Self { key, tenant: binding.name.tenant().clone(), hops, challenge })
+        let activated = binding.canary.is_some();
+        Ok(Self { key, tenant: binding.name.tenant().clone(), hops, challenge, activated })
     }
 
     /// The plan of a `binding` to one of the operator's own `keys`.
@@ -71,6 +75,7 @@ impl Plan {
             tenant: binding.name.tenant().clone(),
             hops: Vec::new(),
             challenge: None,
+            activated: binding.canary.is_some(),
         })
     }
 

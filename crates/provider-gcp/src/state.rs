@@ -42,9 +42,15 @@ pub(crate) fn is_labelled(key: &CryptoKey, plan: &Plan) -> Result<(), ProviderEr
     Err(misconfigured(format!("the key {what} {LABEL}: label it with {command}")).with_code(Some(code)))
 }
 
+/// That we may say anything about the key to whoever made the binding. An activated one does without the label, which may
+/// have become that of the binding that follows it.
+pub(crate) fn may_be_told(key: &CryptoKey, plan: &Plan) -> Result<(), ProviderError> {
+    if plan.activated { Ok(()) } else { is_labelled(key, plan) }
+}
+
 /// That the key is one that can wrap for us, and can do so now.
 pub(crate) fn fit_for_use(key: &CryptoKey, plan: &Plan) -> Result<(), ProviderError> {
-    is_labelled(key, plan)?;
+    may_be_told(key, plan)?;
     if key.purpose != CryptoKeyPurpose::EncryptDecrypt {
         return Err(misconfigured(
             "the key is not for symmetric encryption: create one with --purpose=encryption, because only those bind the \

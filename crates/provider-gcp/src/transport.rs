@@ -1,14 +1,16 @@
-//! Our own HTTP client, for what Google's clients cannot be told: a fresh token for a tenant's service account.
+//! Our own HTTP client, for all that we ask of Google but tokens of our own that come of a credentials file.
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use leasehold_provider::{Fault, ProviderError};
+use zeroize::Zeroizing;
 
 use crate::call::CallId;
 use crate::config::GcpConfigError;
 use crate::error::unreachable;
+use crate::source::Token;
 
 /// How long an idle connection is kept. 30 s: a proof of a tenant in use comes every 7 s to 30 min, so most calls of a busy
 /// deployment find one open, while buffers that carried tokens do not outlive their use for long.
@@ -17,7 +19,8 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Idle connections kept per host. 64: as many as one tenant may use at a time; more would only be kept for a burst.
 const POOL_SIZE: usize = 64;
 
-/// Longest answer that is read. An access token has 2 KiB at most, an error with details somewhat more.
+/// Longest answer that is read. An access token has 2 KiB at most, a key's description or an error with details somewhat
+/// more.
 const MAX_ANSWER: usize = 64 * 1024;
 
 pub(crate) fn client() -> Result<reqwest::Client, GcpConfigError> {
@@ -25,25 +28,60 @@ pub(crate) fn client() -> Result<reqwest::Client, GcpConfigError> {
         .user_agent(concat!("leasehold/", env!("CARGO_PKG_VERSION")))
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(POOL_SIZE)
-        // A token is for the host that it was meant for.
+        // A token is for the host that it was meant for: neither a redirect nor a proxy of the environment's changes that.
         .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        // One request at a time on a connection, so that one tenant's answer is never in a buffer with another's.
+        .http1_only()
         .build()
         .map_err(|error| GcpConfigError::Client(Box::new(error)))
 }
 
+/// `Authorization` for `token`; nothing if it has characters that no token has, and the cloud refuses the call then.
+pub(crate) fn bearer(token: &Token) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let text = Zeroizing::new(format!("Bearer {}", token.expose()));
+    if let Ok(mut value) = HeaderValue::from_str(&text) {
+        value.set_sensitive(true);
+        headers.insert(http::header::AUTHORIZATION, value);
+    }
+    headers
+}
+
+/// Why there is no whole answer.
+pub(crate) enum Unread {
+    /// It is longer than any that we ask for.
+    TooLong,
+    /// It did not come, or not to its end.
+    Cut(reqwest::Error),
+}
+
 /// An answer as a whole, whatever its status.
-pub(crate) async fn read(
+pub(crate) async fn receive(
     sent: Result<reqwest::Response, reqwest::Error>,
-    id: &CallId,
-) -> Result<(StatusCode, HeaderMap, Bytes), ProviderError> {
-    let mut response = sent.map_err(|error| unreachable(&error, id))?;
+) -> Result<(StatusCode, HeaderMap, BytesMut), Unread> {
+    let mut response = sent.map_err(Unread::Cut)?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error, id))? {
+    let stated = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    // All of it at once where its length is known: a buffer that grows leaves copies of a secret behind.
+    let mut body = BytesMut::with_capacity(stated.min(MAX_ANSWER));
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Cut)? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(ProviderError::new(Fault::Unavailable, "the cloud's answer is too long"));
+            return Err(Unread::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok((status, headers, body.freeze()))
+    Ok((status, headers, body))
+}
+
+/// The same, with why there is none as an error of the call `id`.
+pub(crate) async fn read(
+    sent: Result<reqwest::Response, reqwest::Error>,
+    id: &CallId,
+) -> Result<(StatusCode, HeaderMap, BytesMut), ProviderError> {
+    receive(sent).await.map_err(|unread| match unread {
+        Unread::TooLong => ProviderError::new(Fault::Unavailable, "the cloud's answer is too long")
+            .with_request_id(Some(id.as_str())),
+        Unread::Cut(error) => unreachable(&error, id),
+    })
 }

@@ -266,6 +266,34 @@ async fn what_a_proxy_says_is_not_what_the_tenant_says() {
 }
 
 #[tokio::test]
+async fn p8_no_redirect_has_us_send_a_key_elsewhere() {
+    let (bench, elsewhere) = (Bench::start().await, Wire::start().await);
+    let session = bench.session().await;
+    let location = format!("location: {}/v1/{KEY}:encrypt", elsewhere.url);
+    for status in [301, 302, 303, 307, 308] {
+        bench.wire.answer_with(&location, status, "");
+        let error = bench.wrap(&session, &bench.key()).await.unwrap_err();
+        assert_eq!(error.fault(), &Fault::Unavailable, "{status}");
+        bench.wire.answer_with(&location, status, "");
+        let error = bench.assume(json!({ "service_account": ACCOUNT })).await.unwrap_err();
+        assert_eq!(error.fault(), &Fault::Unavailable, "{status}");
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn p9_an_answer_without_end_is_not_read_to_it() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let padding = " ".repeat(1 << 20);
+    bench.wire.answer(200, format!("{}{padding}", decrypted(&[7; 32])));
+    assert_eq!(bench.unwrap(&session).await.err().unwrap().fault(), &Fault::Unavailable);
+    let denied = json!({ "error": { "code": 403, "status": "PERMISSION_DENIED", "message": "no" } });
+    bench.wire.answer(403, format!("{denied}{padding}"));
+    assert_eq!(bench.unwrap(&session).await.err().unwrap().fault(), &Fault::Unavailable);
+}
+
+#[tokio::test]
 async fn nothing_is_repeated_by_the_sdk() {
     let bench = Bench::start().await;
     let session = bench.session().await;

@@ -20,3 +20,8 @@ pub(crate) fn binding(tenant: &str, key: &str, settings: &Value) -> Binding {
     };
     Binding::pending(name, new, external_id, SystemTime::UNIX_EPOCH)
 }
+
+/// The same binding once it was activated: it has a canary.
+pub(crate) fn activated(binding: &Binding) -> Binding {
+    Binding { canary: Some(vec![0].try_into().unwrap()), ..binding.clone() }
+}

@@ -150,7 +150,8 @@ fn key_rows() -> Vec<Row> {
             "no get",
             |world, tenant| role(&world.gcp(), tenant, "leaseholdKeyUser", &[ENCRYPT, DECRYPT]),
             Stage::Deputy,
-            "NO_KEY_GET",
+            // Whether the key has our label cannot be seen, and so nothing is said about it.
+            "NO_KEY_GRANT",
             GET,
         ),
         (

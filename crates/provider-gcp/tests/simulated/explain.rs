@@ -6,7 +6,7 @@ use leasehold_secret::{Arena, ArenaConfig};
 use leasehold_tenant::Binding;
 use serde_json::{Value, json};
 
-use crate::binding::binding;
+use crate::binding::{activated, binding};
 use crate::wire::Wire;
 
 const KEY: &str = "projects/acme-prod/locations/europe-west3/keyRings/ring/cryptoKeys/key";
@@ -59,9 +59,14 @@ impl Bench {
         self.provider.explain(&failed).await
     }
 
-    /// Answers the questions that explaining a denied key asks: which permissions are there?
+    /// Answers the questions that explaining a denied key asks: is it labelled, if the binding was not activated, and which
+    /// permissions are there?
     fn answer_permissions(&self, permissions: &[&str]) {
         self.wire.answer_session();
+        if self.binding.canary.is_none() {
+            let labels = json!({ "leasehold-challenge": self.binding.external_id.as_str() });
+            self.wire.answer(200, json!({ "name": KEY, "labels": labels }).to_string());
+        }
         self.wire.answer(200, json!({ "permissions": permissions }).to_string());
     }
 }
@@ -182,25 +187,69 @@ async fn a_service_that_is_switched_off_is_told_from_a_missing_grant() {
 }
 
 #[tokio::test]
+async fn an_external_key_managers_no_is_told_from_a_missing_grant() {
+    let bench = Bench::start().await;
+    for (kind, reason) in [
+        ("EXTERNAL_PERMISSION_DENIED", "EXTERNAL_KEY_DENIED"),
+        ("EXTERNAL_NOT_FOUND", "EXTERNAL_KEY_MISSING"),
+    ] {
+        let violations = [("KEY_ENABLED", "state"), (kind, "attempt")];
+        let violations = violations.map(|(kind, about)| json!({ "type": kind, "subject": about }));
+        let details = json!([{ "@type": "type.googleapis.com/google.rpc.PreconditionFailure", "violations": violations }]);
+        let error = bench.describe(400, "FAILED_PRECONDITION", "no", details).await;
+        assert!(error.is_denial(), "{error:?}");
+        let causes = bench.causes(Stage::Describe, &error).await;
+        assert_eq!(reasons(&causes), [reason]);
+        assert!(causes[0].mend.contains("gcp-sa-ekms") && causes[0].mend.contains(KEY), "{causes:?}");
+    }
+}
+
+#[tokio::test]
 async fn exactly_the_permissions_that_are_missing_are_named() {
     const ENCRYPT: &str = "cloudkms.cryptoKeyVersions.useToEncrypt";
     const DECRYPT: &str = "cloudkms.cryptoKeyVersions.useToDecrypt";
     const GET: &str = "cloudkms.cryptoKeys.get";
+    let mut bench = Bench::start().await;
+    let error =
+        bench.describe(403, DENIED, "Permission denied", info("IAM_PERMISSION_DENIED", json!({}))).await;
+    for pending in [true, false] {
+        if !pending {
+            bench.binding = activated(&bench.binding);
+        }
+        for (has, expected) in [
+            (&[ENCRYPT, DECRYPT][..], &["NO_KEY_GET", "NOT_PROPAGATED", "DENY_POLICY"][..]),
+            (&[DECRYPT, GET], &["NO_USE_TO_ENCRYPT", "NOT_PROPAGATED", "DENY_POLICY"]),
+            (&[ENCRYPT, GET], &["NO_USE_TO_DECRYPT", "NOT_PROPAGATED", "DENY_POLICY"]),
+            (&[], &["NO_KEY_GRANT", "NOT_PROPAGATED", "DENY_POLICY", "KEY_MISSING"]),
+            (&[ENCRYPT, DECRYPT, GET], &["NOT_PROPAGATED", "DENY_POLICY"]),
+        ] {
+            bench.answer_permissions(has);
+            let causes = bench.causes(Stage::Describe, &error).await;
+            assert_eq!(reasons(&causes), expected, "{has:?}");
+            assert!(causes.iter().any(|cause| cause.mend.contains("gcloud kms keys")), "{causes:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn p6_no_permission_is_named_before_the_label_was_seen() {
     let bench = Bench::start().await;
     let error =
         bench.describe(403, DENIED, "Permission denied", info("IAM_PERMISSION_DENIED", json!({}))).await;
-    for (has, expected) in [
-        (&[ENCRYPT, DECRYPT][..], &["NO_KEY_GET", "NOT_PROPAGATED", "DENY_POLICY"][..]),
-        (&[DECRYPT, GET], &["NO_USE_TO_ENCRYPT", "NOT_PROPAGATED", "DENY_POLICY"]),
-        (&[ENCRYPT, GET], &["NO_USE_TO_DECRYPT", "NOT_PROPAGATED", "DENY_POLICY"]),
-        (&[], &["NO_KEY_GRANT", "NOT_PROPAGATED", "DENY_POLICY", "KEY_MISSING"]),
-        (&[ENCRYPT, DECRYPT, GET], &["NOT_PROPAGATED", "DENY_POLICY"]),
+    let before = bench.wire.requests().len();
+    for (status, body) in [
+        (200, json!({ "name": KEY, "labels": { "leasehold-challenge": "lh-other" } }).to_string()),
+        (200, json!({ "name": KEY }).to_string()),
+        (403, refusal(DENIED, "Permission denied", json!([]))),
     ] {
-        bench.answer_permissions(has);
+        bench.wire.answer_session();
+        bench.wire.answer(status, body);
         let causes = bench.causes(Stage::Describe, &error).await;
-        assert_eq!(reasons(&causes), expected, "{has:?}");
-        assert!(causes.iter().any(|cause| cause.mend.contains("gcloud kms keys")), "{causes:?}");
+        assert_eq!(reasons(&causes), ["NO_KEY_GRANT", "NOT_PROPAGATED", "DENY_POLICY", "KEY_MISSING"]);
+        assert!(causes[0].text.contains("does not have all of"), "{causes:?}");
     }
+    let asked: Vec<_> = bench.wire.requests().split_off(before);
+    assert!(asked.iter().all(|seen| !seen.line.contains("testIamPermissions")), "{asked:?}");
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ mod conformance;
 mod corrupted;
 mod deputies;
 mod explain;
+mod external;
+mod flights;
 mod guarded;
 mod kit;
 mod levers;

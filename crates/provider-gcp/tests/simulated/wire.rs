@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -22,8 +23,26 @@ pub(crate) struct Seen {
 pub(crate) struct Wire {
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<Seen>>>,
-    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    answers: Arc<Mutex<VecDeque<Scripted>>>,
 }
+
+/// One answer.
+struct Scripted {
+    status: u16,
+    headers: String,
+    body: String,
+    held: Option<Held>,
+}
+
+/// An answer that waits for its release.
+#[derive(Clone)]
+pub(crate) struct Held {
+    arrived: Arc<Semaphore>,
+    released: Arc<Semaphore>,
+}
+
+/// What the metadata server puts on each of its answers.
+const FLAVOR: &str = "metadata-flavor: Google";
 
 /// A secret that must not be seen anywhere.
 pub(crate) const TOKEN: &str = "ya29.token-of-the-session";
@@ -35,6 +54,17 @@ impl Seen {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+impl Held {
+    /// Waits for the request that it answers.
+    pub(crate) async fn arrived(&self) {
+        self.arrived.acquire().await.unwrap().forget();
+    }
+
+    pub(crate) fn release(&self) {
+        self.released.add_permits(1);
     }
 }
 
@@ -54,7 +84,30 @@ impl Wire {
 
     /// Answers the next unanswered request with this.
     pub(crate) fn answer(&self, status: u16, body: impl Into<String>) {
-        self.answers.lock().unwrap().push_back((status, body.into()));
+        self.answer_with("", status, body);
+    }
+
+    /// The same as the metadata server answers.
+    pub(crate) fn answer_flavored(&self, status: u16, body: impl Into<String>) {
+        self.answer_with(FLAVOR, status, body);
+    }
+
+    /// The same with one header, `name: value`.
+    pub(crate) fn answer_with(&self, header: &str, status: u16, body: impl Into<String>) {
+        self.script(header, status, body, None);
+    }
+
+    /// Answers the next unanswered request as the metadata server does, but not before it is told to.
+    pub(crate) fn answer_held(&self, status: u16, body: impl Into<String>) -> Held {
+        let closed = || Arc::new(Semaphore::new(0));
+        let held = Held { arrived: closed(), released: closed() };
+        self.script(FLAVOR, status, body, Some(held.clone()));
+        held
+    }
+
+    fn script(&self, header: &str, status: u16, body: impl Into<String>, held: Option<Held>) {
+        let headers = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
+        self.answers.lock().unwrap().push_back(Scripted { status, headers, body: body.into(), held });
     }
 
     /// Answers the next request, a generateAccessToken, with a session.
@@ -77,14 +130,19 @@ impl Wire {
 async fn serve(
     mut stream: TcpStream,
     requests: Arc<Mutex<Vec<Seen>>>,
-    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    answers: Arc<Mutex<VecDeque<Scripted>>>,
 ) -> Option<()> {
     let seen = read_request(&mut stream).await?;
     requests.lock().unwrap().push(seen);
-    let (status, body) = answers.lock().unwrap().pop_front().unwrap();
+    let Scripted { status, headers, body, held } = answers.lock().unwrap().pop_front().unwrap();
+    if let Some(held) = held {
+        held.arrived.add_permits(1);
+        held.released.acquire().await.unwrap().forget();
+    }
     let length = body.len();
-    let answer =
-        format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let answer = format!(
+        "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
     stream.write_all(answer.as_bytes()).await.ok()
 }
 
