@@ -3,7 +3,7 @@
 use leasehold_provider::Lever;
 
 use super::shell::{
-    add_to_key_policy, delete_role_policy, file_of, put_role_policy, put_trust_policy,
+    add_to_key_policy, delete_role_policy, document, file_of, put_role_policy, put_trust_policy,
     remove_from_key_policy, with_credentials_of,
 };
 use super::{Documents, RoleDocuments};
@@ -92,11 +92,11 @@ fn end_sessions(documents: &RoleDocuments<'_>) -> Lever {
     let RoleDocuments { role, .. } = documents;
     let trust = trust_nobody(documents);
     let file = file_of("older-sessions", role);
-    // The shell fills in the moment, which is why this document is not quoted.
-    let older = policy::older_sessions("$(date -u +%Y-%m-%dT%H:%M:%SZ)");
+    // The shell fills in the moment, for which the quoted document is interrupted.
+    let older = document(&file, &policy::older_sessions("NOW"));
+    let older = older.replace("NOW", r#"'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'"#);
     let end = format!(
-        "cat > {file} <<EOF\n{older:#}\nEOF\naws iam put-role-policy --role-name {} --policy-name {OLDER_SESSIONS} \
-         --policy-document file://{file}\n",
+        "{older}aws iam put-role-policy --role-name {} --policy-name {OLDER_SESSIONS} --policy-document file://{file}\n",
         role.name()
     );
     Lever {

@@ -1,8 +1,10 @@
 //! Commands of the `aws` command line.
 //!
 //! Everything written into a command is an ARN, a region or a role's name; their parsers admit no character that means
-//! anything to a shell, nor a line that would end a quoted document early. An external id and a source identity are
-//! written into quoted documents only.
+//! anything to a shell. An external id, a source identity and session tags are written into quoted documents only.
+//!
+//! Reports and kits print commands indented, and people paste them so: nothing here may depend on where a line begins, as
+//! the end of a here-document does.
 
 use std::fmt::Write;
 
@@ -100,7 +102,8 @@ pub(crate) fn file_of(what: &str, role: &RoleArn) -> String {
     format!("{what}-{}-{}.json", role.account(), role.name())
 }
 
-/// A here-document that writes `value` to `file`.
+/// Writes `value` to `file`.
 pub(crate) fn document(file: &str, value: &Value) -> String {
-    format!("cat > {file} <<'EOF'\n{value:#}\nEOF\n")
+    let quoted = format!("{value:#}").replace('\'', r"'\''");
+    format!("printf '%s\\n' '{quoted}' > {file}\n")
 }

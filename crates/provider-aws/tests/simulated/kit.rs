@@ -251,7 +251,7 @@ async fn ending_sessions_stops_those_that_exist_as_well() {
     let role = scene.tenant.role();
     scene.world.aws().set_trust_policy(role, written(&lever.revoke, "trust-nobody")).unwrap();
     // The shell puts the moment in; here it is one after all that happened so far.
-    let date = "$(date -u +%Y-%m-%dT%H:%M:%SZ)";
+    let date = r#"'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'"#;
     assert!(lever.revoke.contains(date));
     let older = written(&lever.revoke.replace(date, "2099-01-01T00:00:00Z"), "older-sessions");
     let documents = Documents::of(&scene.tenant.kit(&scene.provider).await);

@@ -125,10 +125,9 @@ pub(crate) fn key_policy(key: &KeyArn) -> Value {
 
 /// The document that commands write to the first file whose name begins like this.
 pub(crate) fn written(commands: &str, file: &str) -> Value {
-    let (_, rest) = commands.split_once(&format!("cat > {file}")).unwrap();
-    let (_, rest) = rest.split_once("EOF").unwrap();
-    let (document, _) = rest.split_once("\nEOF\n").unwrap();
-    serde_json::from_str(document.trim_start_matches('\'')).unwrap()
+    let (before, _) = commands.split_once(&format!("' > {file}")).unwrap();
+    let (_, document) = before.rsplit_once("printf '%s\\n' '").unwrap();
+    serde_json::from_str(document).unwrap()
 }
 
 /// A kit for the default bound.

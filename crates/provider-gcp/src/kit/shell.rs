@@ -1,7 +1,7 @@
 //! The kit as commands of gcloud.
 //!
 //! Everything written into a command is a name that `crate::name` parsed, or our own; neither has a character that means
-//! anything to a shell, nor a line that would end a quoted document early.
+//! anything to a shell. Nothing depends on where a line begins, because reports and kits print commands indented.
 
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ pub(crate) fn enable_kms(plan: &Plan) -> String {
 fn create_role(role: &Role) -> String {
     let file = format!("{}.json", role.id);
     format!(
-        "cat > {file} <<'EOF'\n{:#}\nEOF\ngcloud iam roles create {} --project={} --file={file}",
+        "printf '%s\\n' '{:#}' > {file}\ngcloud iam roles create {} --project={} --file={file}",
         role.definition(),
         role.id,
         role.project
