@@ -165,8 +165,10 @@ impl Access {
     /// Adds an assignment; gives its name.
     pub(crate) fn assign(&mut self, written: WrittenAssignment, time: EditTime) -> Result<String, SimError> {
         self.check_role(&written)?;
+        // One that was taken away may still be in effect, and is in nobody's way.
         let same = |known: &&RoleAssignment| {
-            known.role == written.role
+            *known.present.newest()
+                && known.role == written.role
                 && known.principal == written.principal
                 && known.scope.eq_ignore_ascii_case(&written.scope)
         };

@@ -46,13 +46,15 @@ impl AzureControl {
         let now = self.shared.clock.now();
         let mut state = self.shared.azure.write();
         let time = state.edit_time(EditKind::Rbac, now);
-        // One that was taken away before makes room for the same again.
+        // Those that were taken away before and are in effect no longer are forgotten.
         state
             .access
             .assignments
             .retain(|assignment| *assignment.present.newest() || *assignment.present.at(now));
         let assignments = &mut state.access.assignments;
-        let found = assignments.iter_mut().position(|assignment| assignment.name.eq_ignore_ascii_case(name));
+        let found = assignments.iter().position(|assignment| {
+            *assignment.present.newest() && assignment.name.eq_ignore_ascii_case(name)
+        });
         let found = found.ok_or_else(|| SimError::not_found("role assignment", name))?;
         assignments[found].present.set(false, time);
         let event = trail::of_assignment(&state, "delete", &state.access.assignments[found]);

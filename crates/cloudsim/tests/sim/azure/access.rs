@@ -126,6 +126,22 @@ async fn each_role_allows_what_it_lists_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_role_that_was_taken_away_can_be_given_again() {
+    let world = World::unknown_to_tenants().await;
+    let tenant = world.tenant(0).clone();
+    let principal = world.azure().consent(&tenant.directory, &tenant.app).unwrap();
+    let role = assignment(CRYPTO_SERVICE_ENCRYPTION_USER, principal.as_str(), &tenant.key_scope);
+    let token = world.token(0).await;
+    let first = world.azure().put_role_assignment(&role).unwrap();
+    assert!(world.azure().put_role_assignment(&role).is_err(), "it is there");
+    world.azure().delete_role_assignment(&first).unwrap();
+    assert!(world.azure().delete_role_assignment(&first).is_err(), "it is gone");
+    assert_eq!(world.get_key(&token, 0).await.status, 403);
+    world.azure().put_role_assignment(&role).unwrap();
+    assert_eq!(world.get_key(&token, 0).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_role_counts_at_its_scope_and_below_for_its_principal_alone() {
     let world = World::start().await;
     let token = world.token(0).await;
