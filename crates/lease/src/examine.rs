@@ -10,7 +10,7 @@ use std::time::Duration;
 use leasehold_clock::{Moment, TimeSource};
 use leasehold_envelope::{EncryptionContext, HeaderDigest, KeyVersion, Purpose};
 use leasehold_provider::{
-    Answer, Ciphertext, Depth, Fault, Finding, KeyDescription, KeyProvider, OwnIdentity, ProviderError,
+    Answer, Ciphertext, Depth, Edge, Fault, Finding, KeyDescription, KeyProvider, OwnIdentity, ProviderError,
     Session, Stage, Throttler, Verdict, WrapContext,
 };
 use leasehold_secret::{Arena, KeyLength, PlaintextKey};
@@ -122,21 +122,27 @@ impl<'a> Examiner<'a> {
             Ok(session) => session,
             Err(why) => return self.skip_without_session(why),
         };
-        if !self.deputy(&session).await && self.binding.canary.is_none() {
+        let described = match self.deputy(&session).await {
             // It may be somebody else's key, of which whoever bound it is to learn nothing.
-            let why = "nobody made sure that the key is the tenant's own";
-            return report::WITH_SESSION[1..].iter().for_each(|stage| self.skip(*stage, why));
-        }
-        match self.describe(&session).await {
+            Err(told) if self.binding.canary.is_none() => {
+                let why = "nobody made sure that the key is the tenant's own";
+                let later = report::WITH_SESSION.into_iter().skip_while(|stage| *stage != told).skip(1);
+                return later.for_each(|stage| self.skip(stage, why));
+            }
+            Err(Stage::Describe) => None,
+            _ => self.describe(&session).await,
+        };
+        match described {
             Some(key) => self.round_trip(&session, &key.current_version).await,
             None => {
-                let why = "the key's version could not be found out";
+                let why = "the look at the key failed";
                 [Stage::Wrap, Stage::Unwrap, Stage::ContextBinding]
                     .into_iter()
                     .for_each(|s| self.skip(s, why));
             }
         }
         self.canary(&session).await;
+        self.latency();
         self.inspect(&session, depth).await;
     }
 
@@ -145,7 +151,7 @@ impl<'a> Examiner<'a> {
         let (answer, took) = self.timed(self.provider.own_identity()).await;
         match answer {
             Ok(own) => {
-                let detail = format!("we are {} in account {}", own.principal, own.account);
+                let detail = format!("we are {}, of {}", own.principal, own.account);
                 self.pass(Stage::OwnIdentity, detail, Some(took), None);
                 self.own = Some(own);
                 true
@@ -192,18 +198,23 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    async fn deputy(&mut self, session: &Session) -> bool {
+    /// Makes sure that others are kept out. Some clouds look at the key for that, and that it cannot be looked at is told by
+    /// the step that is about the key, once. The step that told of the failure, if it failed.
+    async fn deputy(&mut self, session: &Session) -> Result<(), Stage> {
         let (answer, took) = self.timed(self.provider.check_deputy(self.binding, session)).await;
-        match answer {
+        let (stage, error) = match answer {
             Ok(()) => {
                 self.pass(Stage::Deputy, "others are kept out", Some(took), None);
-                true
+                return Ok(());
             }
-            Err(error) => {
-                self.fail(Stage::Deputy, error, Some(took)).await;
-                false
+            Err(error) if is_of_the_key(&error) => {
+                self.skip(Stage::Deputy, "the key cannot be looked at");
+                (Stage::Describe, error)
             }
-        }
+            Err(error) => (Stage::Deputy, error),
+        };
+        self.fail(stage, error, Some(took)).await;
+        Err(stage)
     }
 
     async fn describe(&mut self, session: &Session) -> Option<KeyDescription> {
@@ -341,6 +352,11 @@ impl<'a> Examiner<'a> {
             Err(error) => self.fail(Stage::Canary, error, Some(took)).await,
         }
     }
+}
+
+/// Whether the key edge said no.
+fn is_of_the_key(error: &ProviderError) -> bool {
+    matches!(error.fault(), Fault::Denied { edge: Edge::Key } | Fault::KeyUnusable(_))
 }
 
 /// A context that is like `context` save for one entry, so that it satisfies most conditions of a key policy too.

@@ -16,7 +16,7 @@ use leasehold_provider::{Cause, Edge, FailedStage, Fault, KeyState, ProviderErro
 use crate::arn::RoleArn;
 use crate::assume::{LETS_ANYBODY_IN, ROLE_IN_OUR_ACCOUNT};
 use crate::clients::Clients;
-use crate::kit::Documents;
+use crate::kit::{Documents, shell};
 use crate::settings::{Plan, REGION_NOT_ALLOWED};
 
 /// A failed step of a binding that can be read.
@@ -30,6 +30,8 @@ pub(crate) struct Case<'a> {
     own: &'a str,
     stage: Stage,
     error: &'a ProviderError,
+    /// Whether the binding was activated, so that all of this worked once.
+    worked: bool,
 }
 
 /// Why `failed` failed. `plan` is `None` if the binding's settings cannot be read, and `own` if nobody knows who we are.
@@ -48,7 +50,8 @@ pub(crate) async fn explain(
     let (Some(documents), Some(role)) = (Documents::of(plan, own), plan.principal()) else {
         return vec![operator::explain(&plan.key, own, error)];
     };
-    let case = Case { clients, plan, documents, role, own, stage: failed.stage, error };
+    let worked = failed.binding.canary.is_some();
+    let case = Case { clients, plan, documents, role, own, stage: failed.stage, error, worked };
     match error.fault() {
         Fault::Denied { edge: Edge::Trust { hop } } => case.trust(*hop).await,
         Fault::Denied { edge: Edge::Key } => case.key_denied().await,
@@ -78,8 +81,8 @@ fn unreadable(failed: &FailedStage<'_>) -> Cause {
             "REGION_NOT_ALLOWED",
             format!("The key {} is in a region that this deployment does not allow.", binding.key),
             format!(
-                "Operator: add the region of {} to aws.allowed_regions and restart; or tenant: make a binding for a key in an \
-                 allowed region.",
+                "# Operator: add the region of {} to aws.allowed_regions, and restart Leasehold.\n# Or make another binding \
+                 with a key in a region that is allowed.",
                 binding.key
             ),
         );
@@ -87,7 +90,11 @@ fn unreadable(failed: &FailedStage<'_>) -> Cause {
     cause(
         "SETTINGS_CANNOT_WORK",
         format!("The binding's key or settings cannot work: {}.", error.detail()),
-        format!("Make a new binding in place of {} with this put right: {}.", binding.name, error.detail()),
+        format!(
+            "# Make another binding in place of {} with this put right: {}.",
+            binding.name,
+            error.detail()
+        ),
     )
 }
 
@@ -103,21 +110,22 @@ impl Case<'_> {
                     error.detail()
                 ),
                 format!(
-                    "Make a role in the tenant's own account, for example next to the key in {}, and a new binding that names it.",
+                    "# Make a role in the tenant's own account, for example next to the key in {}, and another binding that \
+                     names it.",
                     self.plan.key.account()
                 ),
             )],
             Some("PackedPolicyTooLarge" | "PackedPolicyTooLargeException") => vec![cause(
                 "SESSION_TAGS_TOO_LARGE",
                 "STS packs the session's policy and tags together, and these are too large.",
-                format!("Declare fewer or shorter session_tags in the binding's settings for {}.", self.role),
+                format!("# Make another binding with fewer or shorter session_tags for {}.", self.role),
             )],
             Some("RegionDisabledException") => vec![cause(
                 "STS_REGION_DISABLED",
                 "STS is not active in this region for the account of the role.",
                 format!(
-                    "With credentials of account {}: activate the region at IAM > Account settings > Security Token Service, or \
-                     ask the operator to use another region (aws.region).",
+                    "# With credentials of account {}, in the console: IAM, Account settings, Security Token Service: activate \
+                     the region.\n# Or ask the operator to use another one (aws.region).",
                     self.role.account()
                 ),
             )],
@@ -125,8 +133,9 @@ impl Case<'_> {
                 "ASSUME_REFUSED_AS_INVALID",
                 format!("STS finds a parameter of the assume invalid: {}.", error.detail()),
                 format!(
-                    "Compare the binding's settings with the role {}: its path, its tags, its names.",
-                    self.role
+                    "{}\naws iam get-role --role-name {}\n# Compare the binding's settings with it: its path, its tags, its names.",
+                    shell::with_credentials_of(self.role.account()),
+                    self.role.name()
                 ),
             )],
             _ => vec![state::unfit(&self.plan.key, error)],
@@ -142,7 +151,7 @@ impl Case<'_> {
                 "ANSWER_ABOUT_ANOTHER_KEY",
                 format!("KMS answered about another key than {}.", self.plan.key),
                 format!(
-                    "Operator: look for a proxy between Leasehold and KMS in {}, or an endpoint in aws.endpoints.",
+                    "# Operator: look for a proxy between Leasehold and KMS in {}, or an endpoint in aws.endpoints.",
                     self.plan.key.region()
                 ),
             )],
@@ -150,8 +159,8 @@ impl Case<'_> {
                 "CLOUD_DID_NOT_ANSWER",
                 format!("AWS gave no answer that says anything about the binding: {}.", self.error.detail()),
                 format!(
-                    "Operator: see https://health.aws.amazon.com/health/status for STS and KMS in {}, then the way there (aws.endpoints, \
-                     VPC endpoints, proxies); then verify again.",
+                    "# Operator: see https://health.aws.amazon.com/health/status for STS and KMS in {}, then the way there \
+                     (aws.endpoints, VPC endpoints, proxies). Then verify again.",
                     self.plan.key.region()
                 ),
             )],
@@ -168,7 +177,7 @@ fn not_yet_in_effect(what: &str) -> Cause {
     cause(
         "NOT_YET_IN_EFFECT",
         "If this was changed within the last minutes, AWS may not have applied it everywhere yet.",
-        format!("Wait a minute or two and verify again. It concerns {what}."),
+        format!("# Wait a minute or two and verify again. It concerns {what}."),
     )
 }
 
@@ -177,6 +186,6 @@ fn took_effect(what: &str) -> Cause {
     cause(
         "TOOK_EFFECT_MEANWHILE",
         "The same request, made once more, succeeded: a change that was just made has taken effect.",
-        format!("Verify again. It concerned {what}."),
+        format!("# Verify again. It concerned {what}."),
     )
 }

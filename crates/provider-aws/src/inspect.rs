@@ -74,17 +74,15 @@ impl Inspection<'_> {
             let Some(first) = of_check.first() else {
                 return Finding::new(check, title, Verdict::Passed, passed);
             };
-            let finding = Finding::new(check, title, Verdict::Warning, first.text.clone());
-            let with_words = match &rotates {
-                Err(error) if check == "ROTATION" => Finding {
+            let finding = match &rotates {
+                Err(error) if first.reason == "ROTATION_UNKNOWN" => Finding {
                     code: error.code().map(Into::into),
                     request_id: error.request_id().map(Into::into),
-                    detail: error.detail().to_owned(),
-                    ..finding
+                    ..Finding::new(check, title, Verdict::Warning, error.detail())
                 },
-                _ => finding,
+                _ => Finding::new(check, title, Verdict::Warning, seen(first.reason)),
             };
-            of_check.into_iter().fold(with_words, |finding, warning| finding.because(self.advise(warning)))
+            of_check.into_iter().fold(finding, |finding, warning| finding.because(self.advise(warning)))
         };
         checks.into_iter().map(finding).collect()
     }
@@ -105,7 +103,7 @@ impl Inspection<'_> {
                 "{account}\naws kms describe-key --region {region} --key-id {key} --query \
                  KeyMetadata.MultiRegionConfiguration\n# To revoke, disable the replicas that it lists as well."
             ),
-            _ => format!("Keep this in mind for {key}; there is nothing to change."),
+            _ => format!("# There is nothing to change about {key}; keep it in mind."),
         };
         Cause { reason: warning.reason, text: warning.text.clone(), mend }
     }
@@ -125,7 +123,7 @@ impl Inspection<'_> {
             reason: "KEY_IN_ANOTHER_REGION",
             text: format!("Calls to KMS cross from {ours} to {theirs}, and depend on both regions."),
             mend: format!(
-                "Make a binding for a key in {ours} in place of {}, or have Leasehold run in {theirs}.",
+                "# Make another binding with a key in {ours} in place of {}, or have Leasehold run in {theirs}.",
                 self.plan.key
             ),
         })
@@ -239,6 +237,16 @@ impl Inspection<'_> {
 
     fn documents(&self) -> Option<Documents<'_>> {
         Documents::of(self.plan, self.own.unwrap_or_default())
+    }
+}
+
+/// What was seen of a key that leads to the warning.
+fn seen(reason: &str) -> &'static str {
+    match reason {
+        "ROTATION_OFF" => "it is off",
+        "MATERIAL_EXPIRES" => "imported, with an expiry",
+        "CUSTOM_KEY_STORE" => "in a custom key store",
+        _ => "the key has some, or can have",
     }
 }
 

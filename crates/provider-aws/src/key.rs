@@ -106,7 +106,7 @@ impl SessionKey<'_> {
 
     pub(crate) async fn describe(&self) -> Result<Answer<KeyDescription>, ProviderError> {
         let (metadata, request_id) = self.metadata().await?;
-        fit_for_use(&metadata, self.arn())?;
+        fit_for_use(&metadata, self.arn()).map_err(|error| error.with_request_id(request_id.as_deref()))?;
         let rotates = self.rotates().await;
         let warnings = warnings(&metadata, &rotates);
         let description =
@@ -255,7 +255,8 @@ fn fit_for_use(metadata: &KeyMetadata, arn: &str) -> Result<(), ProviderError> {
         Some(AwsState::Enabled | AwsState::Updating) => Ok(()),
         Some(state) => {
             let fault = unusable(state).unwrap_or(Fault::Unavailable);
-            Err(ProviderError::new(fault, format!("KMS says that the key is {}", state.as_str())))
+            let error = ProviderError::new(fault, format!("KMS says that the key is {}", state.as_str()));
+            Err(error.with_code(Some(state.as_str())))
         }
         None => Err(incomplete()),
     }
@@ -268,12 +269,12 @@ pub(crate) fn warnings(metadata: &KeyMetadata, rotates: &Result<bool, ProviderEr
     match rotates {
         Ok(true) => {}
         Ok(false) if by_kms => {
-            warn("ROTATION_OFF", "Turn on automatic rotation of the key: aws kms enable-key-rotation.")
+            warn("ROTATION_OFF", "KMS does not rotate the key: turn on its automatic rotation.")
         }
         Ok(false) => {}
         Err(_) => warn(
             "ROTATION_UNKNOWN",
-            "Allow the role kms:GetKeyRotationStatus, so that we can see whether the key rotates.",
+            "Whether KMS rotates the key cannot be seen: allow the role kms:GetKeyRotationStatus.",
         ),
     }
     if metadata.multi_region() == Some(true) {

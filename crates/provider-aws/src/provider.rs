@@ -193,6 +193,15 @@ impl KeyProvider for AwsProvider {
         })
     }
 
+    fn deputy(&self, _: &Binding) -> String {
+        match self.keys {
+            Keys::Tenants => {
+                "become it without an external id and with a wrong one, which must be refused".to_owned()
+            }
+            Keys::Operator(_) => "see that the key is one of the platform's own".to_owned(),
+        }
+    }
+
     async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
         let asked;
         let own = match failed.own {

@@ -57,6 +57,11 @@ impl Commands<'_> {
         Some(url)
     }
 
+    /// Who runs what changes the directory.
+    pub(crate) fn administrator(&self) -> String {
+        format!("# For the {}, as an administrator there:", self.principal())
+    }
+
     /// Signs an administrator of the tenant in, and chooses the vault's subscription: `az` looks for vaults in one only.
     pub(crate) fn sign_in(&self) -> String {
         let cloud = match self.cloud {
@@ -193,16 +198,23 @@ impl Commands<'_> {
         format!("{}-{}.versions", self.plan.key.vault(), self.plan.key.name())
     }
 
-    pub(crate) fn create_key(&self) -> String {
+    pub(crate) fn create_key(&self, name: &str) -> String {
         let kind = match self.plan.store {
             Store::Vault => "RSA",
             Store::ManagedHsm => "RSA-HSM",
         };
         format!(
-            "az keyvault key create {} --name {} --kty {kind} --size 3072 --ops wrapKey unwrapKey",
+            "az keyvault key create {} --name {name} --kty {kind} --size 3072 --ops wrapKey unwrapKey",
             self.store_option(),
-            self.plan.key.name()
         )
+    }
+
+    /// How `az keyvault show` is told which vault.
+    pub(crate) fn vault_option(&self) -> String {
+        match self.plan.store {
+            Store::Vault => format!("--name {}", self.plan.key.vault()),
+            Store::ManagedHsm => self.store_option(),
+        }
     }
 
     /// How `az keyvault` is told which vault.

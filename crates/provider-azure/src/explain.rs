@@ -8,12 +8,21 @@ use leasehold_provider::{Cause, Fault, ProviderError, Stage};
 use crate::cloud::Cloud;
 use crate::commands::Commands;
 
-/// The likely causes, the likeliest first. `object_id` is that of our service principal, if it could be found out.
+/// What is known about a step that failed, besides how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// The object id of our service principal, if it could be found out.
+    pub(crate) object_id: Option<&'a str>,
+    /// Whether the binding was activated, so that all of this worked once.
+    pub(crate) worked: bool,
+}
+
+/// The likely causes, the likeliest first.
 pub(crate) fn causes(
     commands: &Commands<'_>,
     stage: Stage,
     error: &ProviderError,
-    object_id: Option<&str>,
+    known: Known<'_>,
 ) -> Vec<Cause> {
     if matches!(error.fault(), Fault::Throttled { .. }) {
         return vec![throttled(stage)];
@@ -24,7 +33,7 @@ pub(crate) fn causes(
     match stage {
         Stage::OwnIdentity => vec![unreachable(commands.cloud.authority())],
         Stage::Assume => assume(commands, error),
-        _ => key::causes(commands, stage, error, object_id),
+        _ => key::causes(commands, stage, error, known),
     }
 }
 
@@ -34,7 +43,9 @@ pub(crate) fn settings(cloud: Cloud, error: &ProviderError) -> Cause {
         "SETTINGS",
         error.detail(),
         format!(
-            "The key is https://VAULT.{}/keys/NAME, as az keyvault key show --query key.kid prints it but without the version. The              settings are {{\"directory_id\": \"…\"}}, as az keyvault show --query properties.tenantId prints it, and nothing else;              none for the platform's own keys.",
+            "# Make another binding. Its key is https://VAULT.{}/keys/NAME, as az keyvault key show --query key.kid prints it \
+             but without the version; its directory_id, which the platform's own keys have not, is what az keyvault show \
+             --query properties.tenantId prints.",
             cloud.vault_suffix()
         ),
     )
@@ -48,13 +59,13 @@ fn throttled(stage: Stage) -> Cause {
     let (whose, mend) = match stage {
         Stage::OwnIdentity | Stage::Assume => (
             "Entra ID limits how often our application may ask for new tokens",
-            "Wait for a minute. If it lasts, the operator lengthens the revocation bounds or runs fewer replicas, so that fewer \
-             proofs are made.",
+            "# Wait for a minute. If it lasts, the operator lengthens the revocation bounds or runs fewer replicas, so that \
+             fewer proofs are made.",
         ),
         _ => (
             "The vault is asked more often than it allows",
-            "Wait for ten seconds, which is what the vault counts over. If it lasts, the tenant gives the key a vault of its own, \
-             or uses a binding with hierarchy `kek`.",
+            "# Wait for ten seconds, which is what the vault counts over. If it lasts, the tenant gives the key a vault of its \
+             own, or uses a binding with hierarchy kek.",
         ),
     };
     cause("THROTTLED", format!("{whose}."), mend)
@@ -65,20 +76,23 @@ fn unreachable(host: &str) -> Cause {
         "UNREACHABLE",
         format!("{host} did not answer, or answered that it is broken."),
         format!(
-            "The operator checks that https://{host} can be reached from here: names, routes, egress rules."
+            "# Operator: see that https://{host} can be reached from where Leasehold runs: names, routes, egress rules."
         ),
     )
 }
 
 fn assume(commands: &Commands<'_>, error: &ProviderError) -> Vec<Cause> {
     let principal = commands.principal();
-    let consent_url = commands.consent_url().map(|url| format!(", or opens {url}")).unwrap_or_default();
+    let consent_url =
+        commands.consent_url().map(|url| format!("# Or open this: {url}\n")).unwrap_or_default();
     let no_consent = cause(
         "NO_CONSENT",
         "Our application has no service principal in the tenant's directory: nobody let it in, or it was deleted.",
         format!(
-            "An administrator of the directory runs {}{consent_url}. It makes the {principal}; its role must then be given anew.",
+            "{}\n{}\n{consent_url}# It makes the {principal}, to which its role must then be given anew:\n{}",
+            commands.administrator(),
             commands.create_principal(),
+            commands.assign_role(&format!("\"{}\"", commands.principal_id())),
         ),
     );
     let directory = wrong_directory(commands);
@@ -87,32 +101,30 @@ fn assume(commands: &Commands<'_>, error: &ProviderError) -> Vec<Cause> {
         "AADSTS7000112" => vec![cause(
             "PRINCIPAL_DISABLED",
             "Our service principal is disabled in the tenant's directory.",
-            format!(
-                "An administrator of the directory enables the {principal}: {}",
-                commands.enable_principal(true)
-            ),
+            format!("{}\n{}", commands.administrator(), commands.enable_principal(true)),
         )],
         "AADSTS53003" | "AADSTS530035" | "AADSTS50076" | "AADSTS50079" => vec![cause(
             "CONDITIONAL_ACCESS",
             "A conditional access policy of the tenant's directory blocks our service principal.",
             format!(
-                "In the portal, Entra ID, Conditional Access, Policies: exclude the {principal}, or add our egress addresses to \
-                 the named locations."
+                "# In the portal, Entra ID, Conditional Access, Policies: exclude the {principal}, or add our egress addresses \
+                 to the named locations."
             ),
         )],
         "AADSTS501051" | "AADSTS50105" => vec![cause(
             "ASSIGNMENT_REQUIRED",
             "The tenant's directory gives tokens for Key Vault to assigned applications only.",
             format!(
-                "In the portal, Entra ID, Enterprise applications, Azure Key Vault, Properties: set Assignment required to No, or assign the {principal}."
+                "# In the portal, Entra ID, Enterprise applications, Azure Key Vault, Properties: set Assignment required to \
+                 No, or assign the {principal}."
             ),
         )],
         "AADSTS500014" => vec![cause(
             "KEY_VAULT_DISABLED",
             "Azure Key Vault itself is disabled as an application of the tenant's directory.",
             format!(
-                "An administrator of directory {} enables it: az ad sp update --id {} --set accountEnabled=true",
-                commands.plan.directory,
+                "{}\naz ad sp update --id {} --set accountEnabled=true",
+                commands.administrator(),
                 commands.plan.store.application()
             ),
         )],
@@ -126,11 +138,7 @@ fn no_key_vault(commands: &Commands<'_>) -> Cause {
     cause(
         "KEY_VAULT_MISSING",
         "Azure Key Vault itself was deleted from the applications of the tenant's directory.",
-        format!(
-            "An administrator of directory {} puts it back: az ad sp create --id {}",
-            commands.plan.directory,
-            commands.plan.store.application()
-        ),
+        format!("{}\naz ad sp create --id {}", commands.administrator(), commands.plan.store.application()),
     )
 }
 
@@ -140,10 +148,10 @@ fn wrong_directory(commands: &Commands<'_>) -> Cause {
         "directory_id is not the directory that the vault belongs to: it never was, the vault was moved, or the directory was \
          deleted.",
         format!(
-            "Find the vault's directory, az keyvault show --name {} --query properties.tenantId, and make a binding with it in \
-             place of {}.",
-            commands.plan.key.vault(),
-            commands.plan.directory
+            "# Make another binding with the directory that this prints, in place of {}:\naz keyvault show {} --query \
+             properties.tenantId",
+            commands.plan.directory,
+            commands.vault_option(),
         ),
     )
 }

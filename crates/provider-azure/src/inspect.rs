@@ -30,7 +30,7 @@ pub(crate) async fn inspect(
         Ok((described, _)) => findings.extend(keeping(commands, &described, OffsetDateTime::now_utc())),
         Err(error) => findings.push(Finding {
             verdict: Verdict::Skipped,
-            ..Finding::failed("KEY_KEEPING", "see how the key is kept", &error, Vec::new())
+            ..Finding::failed("KEY_KEEPING", "how the key is kept", &error, Vec::new())
         }),
     }
     if depth == Depth::ExcessPermissions {
@@ -41,18 +41,18 @@ pub(crate) async fn inspect(
 
 /// What the token says about itself. Entra does not promise that it can be read.
 fn token(commands: &Commands<'_>, session: &VaultSession) -> Finding {
-    let title = "read the token that Entra ID gave us";
+    let title = "audience of the token that Entra ID gave us";
     let Some(claims) = session.held.claims() else {
         return Finding::new(
             "TOKEN",
             title,
             Verdict::Skipped,
-            "It is not in a form that can be read, which is no fault.",
+            "the token is not in a form that can be read, which is no fault",
         );
     };
     let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or("nothing");
     let detail = format!(
-        "For audience {}, of directory {}, to application {}, whose service principal there is {}.",
+        "{}, in directory {}, for application {}, whose service principal there is {}",
         claim("aud"),
         claim("tid"),
         claim("appid"),
@@ -68,7 +68,7 @@ fn token(commands: &Commands<'_>, session: &VaultSession) -> Finding {
         reason: "TOKEN_DIFFERS",
         text: "The token is for another audience, directory or application than the one asked for.".to_owned(),
         mend: format!(
-            "The operator compares azure.client_id with az ad app show --id {}, and directory_id with the tenant's.",
+            "# Operator: compare azure.client_id with what this shows, and directory_id with the tenant's:\naz ad app show --id {}",
             commands.client
         ),
     })
@@ -96,38 +96,33 @@ fn keeping(commands: &Commands<'_>, described: &Key, now: OffsetDateTime) -> Vec
     let purge = purgeable(&attributes).then(|| {
         let mend = format!("az keyvault update --name {vault} --enable-purge-protection true");
         let text = "Whoever may purge can destroy a deleted key at once, and all that it wrapped with it.";
-        ("The vault allows purging.".to_owned(), cause("PURGE_PROTECTION_OFF", text, mend))
+        ("it is off".to_owned(), cause("PURGE_PROTECTION_OFF", text, mend))
     });
-    found("PURGE_PROTECTION", "the key cannot be destroyed at once", "Purge protection is on.", purge);
+    found("PURGE_PROTECTION", "purge protection of the vault", "it is on", purge);
 
     let expiry = attributes.expires.filter(|end| *end - now < EXPIRY_NOTICE).map(|end| {
         let mend = format!("az keyvault key rotate --id {key}");
         let text = "After its expiry nothing can be wrapped with this version; unwrapping goes on.";
-        (format!("The newest version expires on {}.", end.date()), cause("KEY_EXPIRES_SOON", text, mend))
+        (format!("the newest version expires on {}", end.date()), cause("KEY_EXPIRES_SOON", text, mend))
     });
-    found("EXPIRY", "the key does not expire soon", "No expiry within 30 days.", expiry);
+    found("EXPIRY", "expiry of the key", "not within 30 days", expiry);
 
     let age = attributes.created.filter(|created| now - *created > OLD).map(|created| {
-        let mend = format!("az keyvault key rotate --id {key}, and tag the new version");
+        let mend = format!("# Then tag the new version like this one.\naz keyvault key rotate --id {key}");
         let text = "Nobody rotated the key for two years.";
-        (format!("The newest version is of {}.", created.date()), cause("KEY_OLD", text, mend))
+        (format!("the newest version is of {}", created.date()), cause("KEY_OLD", text, mend))
     });
-    found(
-        "ROTATION",
-        "the key is rotated now and then",
-        "The newest version is less than two years old.",
-        age,
-    );
+    found("ROTATION", "rotation of the key", "the newest version is less than two years old", age);
 
     let software = described.key.as_ref().is_some_and(|key| key.kty == Some(KeyType::Rsa));
     let software = (software && commands.plan.store == Store::Vault).then(|| {
         let mend = format!(
-            "Create another key with --protection hsm, and make a binding with it in place of {key}."
+            "# Make another key with --protection hsm, and another binding with it in place of {key}."
         );
         let text = "The key is protected by software, not held in hardware.";
-        ("The key type is RSA.".to_owned(), cause("SOFTWARE_KEY", text, mend))
+        ("by software: its type is RSA".to_owned(), cause("SOFTWARE_KEY", text, mend))
     });
-    found("PROTECTION", "the key is held in hardware", "The key never leaves an HSM.", software);
+    found("PROTECTION", "protection of the key", "it never leaves an HSM", software);
     findings
 }
 
@@ -160,16 +155,16 @@ fn probed(
     let title = format!("be refused to {what}");
     match outcome {
         Ok(()) => {
-            let detail = format!("Our service principal may {what}, which it does not need.");
+            let detail = format!("our service principal may {what}, which it does not need");
             let principal = format!("\"{}\"", commands.principal_id());
             let cause = Cause {
                 reason: "EXCESS_PERMISSIONS",
                 text: "The role was given at the vault or above it, or it is a greater one than needed."
                     .to_owned(),
                 mend: format!(
-                    "Give the lesser role at the key alone, {}, and take the others away: az role assignment list --all --assignee \
-                     {principal}",
-                    commands.assign_role(&principal)
+                    "# Give the lesser role at the key alone, and take away the others that are listed:\n{}\n{}",
+                    commands.assign_role(&principal),
+                    commands.list_roles(&principal)
                 ),
             };
             Finding::new(check, title, Verdict::Warning, detail).because(cause)

@@ -106,7 +106,8 @@ impl SessionKey<'_> {
     pub(crate) async fn describe(&self) -> Result<Answer<KeyDescription>, ProviderError> {
         let (key, request_id) = self.look().await?;
         let now = OffsetDateTime::now_utc();
-        let current_version = fit_for_use(&key, self.key, now)?;
+        let current_version =
+            fit_for_use(&key, self.key, now).map_err(|error| error.with_request_id(request_id.as_deref()))?;
         let warnings = warnings(&key, self.store, now);
         // The rotation policy takes a permission of its own, which a least-privileged principal does not have.
         Ok(Answer { value: KeyDescription { current_version, rotates: None, warnings }, request_id })
@@ -114,8 +115,8 @@ impl SessionKey<'_> {
 
     /// That the key carries `challenge`, whatever else is wrong with it.
     pub(crate) async fn check_challenge(&self, challenge: &str) -> Result<(), ProviderError> {
-        let (key, _) = self.look().await?;
-        carries(&key, challenge)
+        let (key, request_id) = self.look().await?;
+        carries(&key, challenge).map_err(|error| error.with_request_id(request_id.as_deref()))
     }
 
     /// What the vault says about the newest version, which is the one that it means by the key.
@@ -221,18 +222,21 @@ fn fit_for_use(key: &Key, addressed: &KeyUrl, now: OffsetDateTime) -> Result<Key
 }
 
 fn usable_now(attributes: &KeyAttributes, now: OffsetDateTime) -> Result<(), ProviderError> {
-    let unusable = |state, detail: &str| Err(ProviderError::new(Fault::KeyUnusable(state), detail));
+    // The codes are those with which the vault refuses to use such a key.
+    let unusable = |state, code, detail: &str| {
+        Err(ProviderError::new(Fault::KeyUnusable(state), detail).with_code(Some(code)))
+    };
     if attributes.enabled == Some(false) {
-        return unusable(KeyState::Disabled, "the vault says that the newest version of the key is disabled");
+        let detail = "the vault says that the newest version of the key is disabled";
+        return unusable(KeyState::Disabled, "KeyDisabled", detail);
     }
-    if attributes.not_before.is_some_and(|start| start > now) {
-        return unusable(KeyState::NotYetValid, "the vault says that the key may not be used yet");
+    if let Some(start) = attributes.not_before.filter(|start| *start > now) {
+        let detail = format!("the vault says that the key may not be used before {start}");
+        return unusable(KeyState::NotYetValid, "KeyNotYetValid", &detail);
     }
-    if attributes.expires.is_some_and(|end| end <= now) {
-        return unusable(
-            KeyState::Expired,
-            "the vault says that the newest version of the key is past its expiry",
-        );
+    if let Some(end) = attributes.expires.filter(|end| *end <= now) {
+        let detail = format!("the vault says that the newest version of the key expired on {end}");
+        return unusable(KeyState::Expired, "KeyExpired", &detail);
     }
     Ok(())
 }

@@ -17,10 +17,10 @@ use crate::assume::{self, VaultSession};
 use crate::base::Application;
 use crate::clients::Clients;
 use crate::cloud::Cloud;
-use crate::commands::Commands;
+use crate::commands::{CHALLENGE_TAG, Commands};
 use crate::config::{AzureConfig, AzureConfigError};
 use crate::endpoint::{self, Targets};
-use crate::explain;
+use crate::explain::{self, Known};
 use crate::ids::DirectoryId;
 use crate::inspect;
 use crate::key::SessionKey;
@@ -228,6 +228,13 @@ impl KeyProvider for AzureProvider {
         self.plan(binding).map(|plan| vec![self.commands(&plan).principal()]).unwrap_or_default()
     }
 
+    fn deputy(&self, _: &Binding) -> String {
+        match self.keys {
+            Keys::Tenants => format!("find our challenge in the key's tag {CHALLENGE_TAG}"),
+            Keys::Operator(_) => "see that the key is one of the platform's own".to_owned(),
+        }
+    }
+
     async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
         let plan = match self.plan(failed.binding) {
             Ok(plan) => plan,
@@ -239,7 +246,9 @@ impl KeyProvider for AzureProvider {
         } else {
             None
         };
-        explain::causes(&self.commands(&plan), failed.stage, failed.error, object_id.as_deref())
+        let (object_id, worked) = (object_id.as_deref(), failed.binding.canary.is_some());
+        let known = Known { object_id, worked };
+        explain::causes(&self.commands(&plan), failed.stage, failed.error, known)
     }
 
     async fn inspect(

@@ -7,7 +7,8 @@ use crate::assume::{self, KeySession};
 use crate::clients::Clients;
 use crate::key::SessionKey;
 use crate::kit::shell;
-use crate::policy::{Documents, KEY_PERMISSIONS};
+use crate::name::ServiceAccount;
+use crate::policy::{Documents, Grant, KEY_PERMISSIONS};
 use crate::settings::Plan;
 use crate::state::{LABEL, LABEL_DIFFERS, LABEL_MISSING, NO_PRIMARY_VERSION, WRONG_PURPOSE, may_be_told};
 
@@ -18,7 +19,8 @@ const EXTERNAL_NOT_FOUND: &str = "EXTERNAL_NOT_FOUND";
 
 /// Why the settings could not be read: their own complaint says it.
 pub(crate) fn misread(error: &ProviderError) -> Vec<Cause> {
-    vec![cause("SETTINGS_INVALID", "The binding's key or settings cannot work as they are.", error.detail())]
+    let mend = format!("# Make another binding with this put right: {}.", error.detail());
+    vec![cause("SETTINGS_INVALID", "The binding's key or settings cannot work as they are.", mend)]
 }
 
 /// The likely causes of `failed`, the likeliest first.
@@ -34,7 +36,10 @@ pub(crate) async fn explain(
         Fault::OwnIdentity => ours(error, failed.own.map(|own| own.account.as_str())),
         Fault::Denied { .. } | Fault::Unavailable if is_perimeter(error) => vec![perimeter(error, plan)],
         Fault::Denied { edge: Edge::Trust { hop } } => trust(plan, own, *hop, error),
-        Fault::Denied { edge: Edge::Key } => key_denied(clients, arena, plan, error).await,
+        Fault::Denied { edge: Edge::Key } => {
+            let worked = failed.binding.canary.is_some();
+            key_denied(clients, arena, plan, error, worked).await
+        }
         Fault::KeyUnusable(state) => vec![unusable(plan, *state, error)],
         Fault::Misconfigured => misconfigured(plan, error),
         _ => Vec::new(),
@@ -51,7 +56,7 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
         return vec![cause(
             "IAM_CREDENTIALS_API_OFF",
             "The IAM Service Account Credentials API is off in the project that Leasehold runs in.",
-            format!("The operator: gcloud services enable iamcredentials.googleapis.com --project={project}"),
+            format!("# Operator:\ngcloud services enable iamcredentials.googleapis.com --project={project}"),
         )];
     }
     if code.contains("USER_PROJECT_DENIED") {
@@ -59,8 +64,8 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
             "OWN_PROJECT_REFUSED",
             "Leasehold may not have its calls charged to the project that its credentials name.",
             format!(
-                "The operator: gcloud projects add-iam-policy-binding {project} \
-                 --role=roles/serviceusage.serviceUsageConsumer --member=MEMBER, with Leasehold as the member"
+                "# Operator, with Leasehold's own member in place of MEMBER:\ngcloud projects add-iam-policy-binding {project} \
+                 --role=roles/serviceusage.serviceUsageConsumer --member=MEMBER"
             ),
         )];
     }
@@ -68,14 +73,17 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
         return vec![cause(
             "OWN_PROJECT_REFUSED",
             "Google does not charge calls to the project that Leasehold runs in.",
-            format!("The operator: gcloud billing projects describe {project}, then link a billing account"),
+            format!(
+                "# Operator: see which billing account it has, and link one:\ngcloud billing projects describe {project}"
+            ),
         )];
     }
     if code.contains("SCOPE") {
         return vec![cause(
             "OWN_SCOPE_TOO_SMALL",
             "The machine's access scopes do not let Leasehold ask for tenants' tokens.",
-            "The operator: gcloud compute instances set-service-account INSTANCE --scopes=cloud-platform",
+            "# Operator, with the machine's name in place of INSTANCE:\ngcloud compute instances set-service-account INSTANCE \
+             --scopes=cloud-platform",
         )];
     }
     if code.starts_with("invalid_") || code.starts_with("un") || code == "access_denied" {
@@ -84,8 +92,8 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
             "The Security Token Service does not take the token that our platform gives us: issuer, audience, attribute \
              condition or signing keys of the workload identity provider differ from what it says.",
             format!(
-                "The operator: gcloud iam workload-identity-pools providers describe PROVIDER --workload-identity-pool=POOL \
-                 --location=global --project={project}, and compare it with the subject token's claims"
+                "# Operator: compare the subject token's claims with what this shows:\ngcloud iam workload-identity-pools \
+                 providers describe PROVIDER --workload-identity-pool=POOL --location=global --project={project}"
             ),
         )];
     }
@@ -94,14 +102,14 @@ fn ours(error: &ProviderError, account: Option<&str>) -> Vec<Cause> {
             "OWN_ACCOUNT_DISABLED",
             "Leasehold's own service account is disabled or deleted, or its credentials were revoked.",
             format!(
-                "The operator: gcloud iam service-accounts list --project={project}, then enable or undelete ours"
+                "# Operator: find ours, and enable or undelete it:\ngcloud iam service-accounts list --project={project}"
             ),
         ),
         cause(
             "NO_OWN_CREDENTIALS",
             "The place that Leasehold runs in gives it no credentials.",
-            "The operator: attach a service account to the machine or the Kubernetes service account, or configure \
-             gcp.identity",
+            "# Operator: attach a service account to the machine or the Kubernetes service account, or configure \
+             gcp.identity.",
         ),
     ];
     if code == "NOT_FOUND" {
@@ -118,15 +126,15 @@ fn trust(plan: &Plan, own: &str, hop: usize, error: &ProviderError) -> Vec<Cause
     let words = error.detail().to_ascii_lowercase();
     let code = error.code().unwrap_or_default();
     let project = account.project();
-    let name = account.email().split('@').next().unwrap_or_default();
     let missing = cause(
         "SERVICE_ACCOUNT_MISSING",
         format!(
             "There is no service account {account}: it was deleted, or the binding's settings have a typo."
         ),
+        // One that is made anew has none of the grants of the one before it.
         format!(
-            "gcloud iam service-accounts describe {account} --project={project}; if it is gone: gcloud iam service-accounts \
-             create {name} --project={project}, and the onboarding kit again; if it is called otherwise: a new binding"
+            "# If it is called otherwise, make another binding with its name. If there is none:\n{}",
+            shell::set_up(&documents)
         ),
     );
     let disabled = cause(
@@ -143,7 +151,7 @@ fn trust(plan: &Plan, own: &str, hop: usize, error: &ProviderError) -> Vec<Cause
     let mut causes = vec![cause(
         "NO_TOKEN_CREATOR",
         format!("{} may not get tokens for {account}: it has no grant there.", grant.member),
-        shell::grant_account(account, grant),
+        put_grant(account, grant),
     )];
     for (other, (account, grant)) in documents.accounts.iter().enumerate().filter(|(other, _)| *other != hop)
     {
@@ -154,7 +162,7 @@ fn trust(plan: &Plan, own: &str, hop: usize, error: &ProviderError) -> Vec<Cause
                 other + 1,
                 grant.member
             ),
-            shell::grant_account(account, grant),
+            put_grant(account, grant),
         ));
     }
     causes.push(not_propagated(&format!(
@@ -166,9 +174,21 @@ fn trust(plan: &Plan, own: &str, hop: usize, error: &ProviderError) -> Vec<Cause
     causes
 }
 
+/// Gives `grant` on `account`, with the role that it is about.
+fn put_grant(account: &ServiceAccount, grant: &Grant) -> String {
+    format!("{}\n{}", shell::put_role(&grant.role), shell::grant_account(account, grant))
+}
+
 // === The key edge ===
 
-async fn key_denied(clients: &Clients, arena: &Arena, plan: &Plan, error: &ProviderError) -> Vec<Cause> {
+/// `worked` says whether the binding was activated, so that all of this worked once.
+async fn key_denied(
+    clients: &Clients,
+    arena: &Arena,
+    plan: &Plan,
+    error: &ProviderError,
+    worked: bool,
+) -> Vec<Cause> {
     let code = error.code().unwrap_or_default();
     let project = plan.key.project();
     if code.contains("SERVICE_DISABLED") || error.detail().contains("has not been used in project") {
@@ -182,7 +202,9 @@ async fn key_denied(clients: &Clients, arena: &Arena, plan: &Plan, error: &Provi
         return vec![cause(
             "BILLING_OFF",
             "Billing is off for the service account's project or the key's, or the project is suspended.",
-            format!("gcloud billing projects describe {project}, then link a billing account"),
+            format!(
+                "# See which billing account it has, and link one:\ngcloud billing projects describe {project}"
+            ),
         )];
     }
     if code.contains(EXTERNAL_DENIED) {
@@ -211,8 +233,9 @@ async fn key_denied(clients: &Clients, arena: &Arena, plan: &Plan, error: &Provi
     )));
     let member = plan.principal().map(|account| account.member()).unwrap_or_default();
     causes.push(deny_policy(project.as_str(), &member));
-    if permitted.is_none_or(|permitted| permitted.is_empty()) {
-        causes.push(no_such_key(plan));
+    if !worked && permitted.is_none() {
+        // Cloud KMS says the same of a key that there is not, and a key that there was is there for ever.
+        causes.insert(causes.len().min(1), no_such_key(plan));
     }
     causes
 }
@@ -235,19 +258,21 @@ fn lacking(plan: &Plan, permitted: Option<&[String]>) -> Vec<Cause> {
         return vec![cause(
             "OWN_KEY_DENIED",
             format!("Leasehold itself may not use {}.", plan.key),
-            "The operator: grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on the key to \
-             Leasehold's own service account",
+            format!(
+                "# Operator, with Leasehold's own member in place of MEMBER:\ngcloud kms keys add-iam-policy-binding {} {} \
+                 --member=MEMBER --role=roles/cloudkms.cryptoKeyEncrypterDecrypter\ngcloud kms keys add-iam-policy-binding {} {} \
+                 --member=MEMBER --role=roles/cloudkms.viewer",
+                plan.key.key(),
+                shell::place_of(&plan.key),
+                plan.key.key(),
+                shell::place_of(&plan.key)
+            ),
         )];
     };
     let lacks = |permission: &&str| permitted.is_none_or(|has| !has.iter().any(|has| has == permission));
     let lacking: Vec<_> = KEY_PERMISSIONS.into_iter().filter(lacks).collect();
-    let mend = format!(
-        "{}\n# If the role exists, it must have {}: gcloud iam roles describe {} --project={}",
-        shell::grant_key(&plan.key, &documents.key),
-        lacking.join(", "),
-        documents.key.role.id,
-        documents.key.role.project
-    );
+    let (role, grant) = (shell::put_role(&documents.key.role), shell::grant_key(&plan.key, &documents.key));
+    let mend = format!("{role}\n{grant}");
     let reason = match lacking.as_slice() {
         [] => return Vec::new(),
         ["cloudkms.cryptoKeyVersions.useToEncrypt"] => "NO_USE_TO_ENCRYPT",
@@ -274,10 +299,12 @@ fn unusable(plan: &Plan, state: KeyState, error: &ProviderError) -> Cause {
                 "KEY_MATERIAL_MISSING",
                 "The key awaits the import of its material.",
                 format!(
-                    "gcloud kms keys versions import --key={} {} --import-job=JOB --algorithm=google-symmetric-encryption \
-                 --target-key-file=FILE",
-                    key.key(),
-                    shell::place_of(key)
+                    "# With the import job and the file in place of JOB and FILE, and the number that comes of it in place of \
+                     NUMBER:\ngcloud kms keys versions import --key={name} {place} --import-job=JOB \
+                     --algorithm=google-symmetric-encryption --target-key-file=FILE\ngcloud kms keys set-primary-version {name} \
+                     --version=NUMBER {place}",
+                    name = key.key(),
+                    place = shell::place_of(key)
                 ),
             )
         }
@@ -294,6 +321,15 @@ fn unusable(plan: &Plan, state: KeyState, error: &ProviderError) -> Cause {
         KeyState::NotFound if error.code().is_some_and(|code| code.contains(EXTERNAL_NOT_FOUND)) => {
             external(plan, "EXTERNAL_KEY_MISSING", "The external key manager does not have the key.")
         }
+        KeyState::NotFound if error.code().is_some_and(|code| code.contains("DESTROYED")) => cause(
+            "KEY_VERSION_DESTROYED",
+            "The version of the key that was used was destroyed, and what it wrapped is lost for good.",
+            format!(
+                "# So that new keys can be wrapped:\ngcloud kms keys versions create --key={} {} --primary",
+                key.key(),
+                shell::place_of(key)
+            ),
+        ),
         KeyState::NotFound | KeyState::Expired | KeyState::NotYetValid => no_such_key(plan),
     }
 }
@@ -318,12 +354,10 @@ fn no_such_key(plan: &Plan) -> Cause {
     let key = &plan.key;
     cause(
         "KEY_MISSING",
+        format!("There is no key {key}: its name, key ring, location or project has a typo."),
         format!(
-            "There is no key {key}: its name, key ring, location or project has a typo, or its version was destroyed."
-        ),
-        format!(
-            "gcloud kms keys list {}; the location is part of the name, and a key cannot be moved: a new binding to the \
-             right one mends it",
+            "# Make another binding with the right one. A key cannot be moved: its location is part of its name. In this ring \
+             there are:\ngcloud kms keys list {}",
             shell::place_of(key)
         ),
     )
@@ -348,12 +382,24 @@ fn misconfigured(plan: &Plan, error: &ProviderError) -> Vec<Cause> {
         )],
         Some(code @ (WRONG_PURPOSE | NO_PRIMARY_VERSION)) => {
             let reason = if code == WRONG_PURPOSE { WRONG_PURPOSE } else { NO_PRIMARY_VERSION };
-            vec![cause(reason, format!("The key {} cannot wrap for us.", plan.key), error.detail())]
+            let mend = match reason {
+                WRONG_PURPOSE => format!(
+                    "# Another key, for another binding, with its name in place of NAME:\ngcloud kms keys create NAME {} \
+                     --purpose=encryption",
+                    shell::place_of(&plan.key)
+                ),
+                _ => format!(
+                    "# With the number of the version that is to wrap:\ngcloud kms keys set-primary-version {} --version=1 {}",
+                    plan.key.key(),
+                    shell::place_of(&plan.key)
+                ),
+            };
+            vec![cause(reason, format!("The key {} cannot wrap for us: {}.", plan.key, error.detail()), mend)]
         }
         Some("OWN_PROJECT") => vec![cause(
             "OWN_PROJECT",
             "What is in Leasehold's own project may trust Leasehold whoever asks, so it is never taken as a tenant's.",
-            error.detail(),
+            format!("# Make another binding: {}.", error.detail()),
         )],
         _ => misread(error),
     }
@@ -373,8 +419,8 @@ fn perimeter(error: &ProviderError, plan: &Plan) -> Cause {
         "VPC_SERVICE_CONTROLS",
         "A service perimeter of VPC Service Controls keeps Leasehold out.",
         format!(
-            "An ingress rule of the perimeter around {} must let in {} for cloudkms.googleapis.com and \
-             iamcredentials.googleapis.com. The perimeter's log has the refusal under the identifier in: {}",
+            "# Administrator of the perimeter around {}: let in {} for cloudkms.googleapis.com and \
+             iamcredentials.googleapis.com by an ingress rule. Its log has the refusal under the identifier in: {}",
             plan.key.project(),
             plan.principal().map(|account| account.member()).unwrap_or_default(),
             error.detail()
@@ -386,7 +432,7 @@ fn not_propagated(look: &str) -> Cause {
     cause(
         "NOT_PROPAGATED",
         "The grant was made a moment ago: Google takes about 2 to 7 minutes to apply one.",
-        format!("Wait and verify again; {look} shows what was granted."),
+        format!("# Wait, and verify again. This shows what was granted:\n{look}"),
     )
 }
 
@@ -395,8 +441,8 @@ fn deny_policy(project: &str, member: &str) -> Cause {
         "DENY_POLICY",
         "A deny policy or a principal access boundary of the project, a folder or the organisation goes before every grant.",
         format!(
-            "gcloud iam policies list --kind=denypolicies --attachment-point=cloudresourcemanager.googleapis.com/projects/{project} \
-             shows those of the project; make an exception for {member}"
+            "# Except {member} from the one that denies. This shows those of the project:\ngcloud iam policies list \
+             --kind=denypolicies --attachment-point=cloudresourcemanager.googleapis.com/projects/{project}"
         ),
     )
 }

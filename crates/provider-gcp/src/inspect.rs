@@ -38,7 +38,11 @@ pub(crate) async fn inspect(key: &SessionKey<'_>, depth: Depth) -> Vec<Finding> 
             let key = &answer.value;
             (vec![rotation(key, name), destruction(key, name), protection_level(key)], true)
         }
-        Err(error) => (vec![Finding::failed(KEY_STATE, title(), &error, Vec::new())], plan.activated),
+        Err(error) => {
+            // Why it failed was told by the step that looks at the key.
+            let failed = Finding::failed(KEY_STATE, title(), &error, Vec::new());
+            (vec![Finding { verdict: Verdict::Skipped, ..failed }], plan.activated)
+        }
     };
     if is_told && depth == Depth::ExcessPermissions {
         findings.push(excess(key).await);
@@ -50,15 +54,15 @@ fn rotation(key: &CryptoKey, name: &KeyName) -> Finding {
     let finding =
         |verdict, detail: &str| Finding::new("ROTATION", "automatic rotation of the key", verdict, detail);
     if key.next_rotation_time.is_some() {
-        return finding(Verdict::Passed, "Cloud KMS makes a new primary version by itself.");
+        return finding(Verdict::Passed, "Cloud KMS makes a new primary version by itself");
     }
     if key.import_only || matches!(protection(key), ProtectionLevel::External | ProtectionLevel::ExternalVpc)
     {
-        return finding(Verdict::Passed, "Cloud KMS cannot rotate imported or external material by itself.");
+        return finding(Verdict::Passed, "Cloud KMS cannot rotate imported or external material by itself");
     }
-    finding(Verdict::Warning, "The key is never rotated by itself.").because(Cause {
+    finding(Verdict::Warning, "it is off").because(Cause {
         reason: "ROTATION_OFF",
-        text: "No rotation period is set.".to_owned(),
+        text: "No rotation period is set, so the key is never rotated by itself.".to_owned(),
         mend: format!(
             "gcloud kms keys update {} {} --rotation-period=90d --next-rotation-time=\"$(date -u -d '+90 days' \
              +%Y-%m-%dT%H:%M:%SZ)\"",
@@ -75,28 +79,28 @@ fn destruction(key: &CryptoKey, name: &KeyName) -> Finding {
     match destroy_duration(key) {
         Some(duration) if is_short(duration) => {
             let days = duration.as_secs() / (24 * 3600);
-            finding(Verdict::Warning, format!("A destroyed version can be restored for {days} days only."))
+            finding(Verdict::Warning, format!("{days} days only"))
                 .because(Cause {
                 reason: "DESTROYED_SOON",
                 text:
                     "The key was created with a short --destroy-scheduled-duration, which cannot be changed."
                         .to_owned(),
                 mend: format!(
-                    "Create a key like {name} with --destroy-scheduled-duration=30d, and a binding to it."
+                    "# Make a key like {name} with --destroy-scheduled-duration=30d, and another binding with it."
                 ),
             })
         }
         Some(duration) => {
             let days = duration.as_secs() / (24 * 3600);
-            finding(Verdict::Passed, format!("A destroyed version can be restored for {days} days."))
+            finding(Verdict::Passed, format!("{days} days"))
         }
-        None => finding(Verdict::Skipped, "Cloud KMS does not say.".to_owned()),
+        None => finding(Verdict::Skipped, "Cloud KMS does not say".to_owned()),
     }
 }
 
 fn protection_level(key: &CryptoKey) -> Finding {
     let level = protection(key);
-    let text = format!("The key is protected at level {}.", level.name().unwrap_or("unknown"));
+    let text = format!("at level {}", level.name().unwrap_or("unknown"));
     Finding::new("PROTECTION_LEVEL", "protection of the key's material", Verdict::Passed, text)
 }
 
@@ -104,22 +108,19 @@ async fn excess(key: &SessionKey<'_>) -> Finding {
     const CHECK: &str = "EXCESS_PERMISSIONS";
     let title = "permissions on the key that are not needed";
     match key.permitted(&EXCESS).await {
-        Ok(permitted) if permitted.is_empty() => Finding::new(
-            CHECK,
-            title,
-            Verdict::Passed,
-            "The service account has none of those that we tested.",
-        ),
+        Ok(permitted) if permitted.is_empty() => {
+            Finding::new(CHECK, title, Verdict::Passed, "none of those that were tested")
+        }
         Ok(permitted) => {
             let name = &key.session.plan.key;
             let account = key.session.plan.principal().map(ToString::to_string).unwrap_or_default();
-            let detail = format!("The service account also has {}.", permitted.join(", "));
+            let detail = format!("the service account also has {}", permitted.join(", "));
             Finding::new(CHECK, title, Verdict::Warning, detail).because(Cause {
                 reason: "TOO_MUCH_GRANTED",
                 text: "A role on the key, its key ring or its project allows more than Leasehold needs.".to_owned(),
                 mend: format!(
-                    "Find the role with gcloud kms keys get-iam-policy {} {} (and those of the key ring and the project), \
-                     and give {account} the custom role of the onboarding kit instead.",
+                    "# Give {account} the custom role of the onboarding kit instead of the role that this shows, or those of \
+                     the key ring and the project:\ngcloud kms keys get-iam-policy {} {}",
                     name.key(),
                     place_of(name)
                 ),

@@ -94,7 +94,7 @@ impl SessionKey<'_> {
     pub(crate) async fn describe(&self) -> Result<Answer<KeyDescription>, ProviderError> {
         let Answer { value: key, request_id } = self.look().await?;
         let plan = &self.session.plan;
-        fit_for_use(&key, plan)?;
+        fit_for_use(&key, plan).map_err(|error| error.with_request_id(request_id.as_deref()))?;
         let description = KeyDescription {
             current_version: current_version(&key, plan)?,
             rotates: Some(key.next_rotation_time.is_some()),

@@ -129,7 +129,9 @@ impl KeyProvider for GcpProvider {
         let session: &KeySession = self.key(session)?.session;
         let session = KeySession { token: session.token.clone(), plan };
         let key = SessionKey { kms: &self.clients.kms, session: &session, arena: &self.arena };
-        state::is_labelled(&key.look().await?.value, &session.plan)
+        let Answer { value: looked, request_id } = key.look().await?;
+        state::is_labelled(&looked, &session.plan)
+            .map_err(|error| error.with_request_id(request_id.as_deref()))
     }
 
     async fn generate(
@@ -183,6 +185,13 @@ impl KeyProvider for GcpProvider {
     fn hops(&self, binding: &Binding) -> Vec<String> {
         let plan = self.plan(binding);
         plan.map(|plan| plan.hops.iter().map(ServiceAccount::to_string).collect()).unwrap_or_default()
+    }
+
+    fn deputy(&self, _: &Binding) -> String {
+        match self.keys {
+            Keys::Tenants { .. } => format!("find our challenge in the key's label {}", state::LABEL),
+            Keys::Operator { .. } => "see that the key is one of the platform's own".to_owned(),
+        }
     }
 
     async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {

@@ -49,7 +49,8 @@ pub struct Cause {
     pub reason: &'static str,
     /// One sentence that says what is wrong, if this is the cause.
     pub text: String,
-    /// The exact change that mends it, and who makes it: commands or a policy, with the binding's own ids filled in.
+    /// The exact change that mends it, and who makes it, with the binding's own ids filled in. Shell that can be pasted,
+    /// indented or not; what is for people, or is done elsewhere, is comments.
     pub mend: String,
 }
 

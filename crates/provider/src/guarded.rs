@@ -228,6 +228,10 @@ impl KeyProvider for Guarded {
         self.inner.hops(binding)
     }
 
+    fn deputy(&self, binding: &Binding) -> String {
+        self.inner.deputy(binding)
+    }
+
     async fn explain(&self, failed: &FailedStage<'_>) -> Vec<Cause> {
         let explained = self.in_time(failed.binding.name.tenant(), self.inner.explain(failed)).await;
         explained.unwrap_or_default()

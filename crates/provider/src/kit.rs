@@ -67,7 +67,7 @@ pub struct Lever {
     pub restore: String,
     /// How long the cloud takes to apply the edit, and where the cloud says so; our own bound comes on top.
     pub propagation: String,
-    /// What else it stops, for example every other user of the key.
+    /// What it stops, for example every user of the key.
     pub reach: String,
 }
 

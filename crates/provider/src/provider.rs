@@ -181,6 +181,12 @@ pub trait KeyProvider: Send + Sync + fmt::Debug + 'static {
         Vec::new()
     }
 
+    /// What [`Self::check_deputy`] does, for people, in a few words that begin with a verb.
+    fn deputy(&self, binding: &Binding) -> String {
+        let _ = binding;
+        "make sure that nobody else gets in through us".to_owned()
+    }
+
     /// Why a step of a verification failed: the likely causes, the likeliest first, each with the exact change that mends it.
     /// May ask the cloud to tell causes apart, but nothing that has an effect there. A cause that the cloud's answer proves
     /// comes alone. Default: none are known.

@@ -11,6 +11,9 @@ use leasehold_tenant::Binding;
 use super::{Examination, Examiner};
 use crate::{LeaseError, sentinel};
 
+/// Within a region a call takes some 10 ms, and around the world 150 to 300 ms: a longer unwrap is felt.
+const NEAR: Duration = Duration::from_millis(250);
+
 /// What needs a session, in order.
 pub(super) const WITH_SESSION: [Stage; 6] =
     [Stage::Deputy, Stage::Describe, Stage::Wrap, Stage::Unwrap, Stage::ContextBinding, Stage::Canary];
@@ -25,17 +28,16 @@ impl Examiner<'_> {
         took: Option<Duration>,
         request_id: Option<Box<str>>,
     ) {
-        let finding = Finding::new(check(stage), title(stage, self.binding), Verdict::Passed, detail);
+        let finding = Finding::new(check(stage), self.title(stage), Verdict::Passed, detail);
         self.findings.push(Finding { took, request_id, ..finding });
     }
 
     pub(super) async fn fail(&mut self, stage: Stage, error: ProviderError, took: Option<Duration>) {
-        let title = title(stage, self.binding);
-        self.fail_as(stage, title, error, took).await;
+        self.fail_as(stage, self.title(stage), error, took).await;
     }
 
     pub(super) fn skip(&mut self, stage: Stage, why: &str) {
-        self.findings.push(Finding::new(check(stage), title(stage, self.binding), Verdict::Skipped, why));
+        self.findings.push(Finding::new(check(stage), self.title(stage), Verdict::Skipped, why));
     }
 
     pub(super) fn skip_without_session(&mut self, why: &str) {
@@ -75,11 +77,47 @@ impl Examiner<'_> {
         self.findings.extend(later.into_iter().map(skipped));
     }
 
+    /// How long what every proof does took, if it was done.
+    pub(super) fn latency(&mut self) {
+        let took = |stage: Stage| {
+            let mut of_it = self.findings.iter().rev().filter(|finding| finding.check == check(stage));
+            of_it.find_map(|finding| finding.took.filter(|_| finding.verdict == Verdict::Passed))
+        };
+        let unwrapped = took(Stage::Canary).or_else(|| took(Stage::Unwrap));
+        let (Some(assumed), Some(unwrapped)) = (took(Stage::Assume), unwrapped) else { return };
+        let (title, key) = ("how far the key is", &self.binding.key);
+        let detail = format!(
+            "a proof takes {} ms, {} ms of it to unwrap",
+            (assumed + unwrapped).as_millis(),
+            unwrapped.as_millis()
+        );
+        self.findings.push(if unwrapped <= NEAR {
+            Finding::new("LATENCY", title, Verdict::Passed, detail)
+        } else {
+            Finding::new("LATENCY", title, Verdict::Warning, detail).because(Cause {
+                reason: "KEY_FAR_AWAY",
+                text: "Whoever asks for a key that is not cached waits for an unwrap, and this one took long.".to_owned(),
+                mend: format!(
+                    "# Verify again, in case it was a moment's delay. If it was not, have Leasehold run nearer to {key}, or \
+                     make another binding with a key that is nearer."
+                ),
+            })
+        });
+    }
+
+    /// How a step is called by people.
+    fn title(&self, stage: Stage) -> String {
+        match stage {
+            Stage::Deputy => self.provider.deputy(self.binding),
+            _ => title(stage, self.binding),
+        }
+    }
+
     /// Titles of the hops; at least one.
     fn hops(&self) -> Vec<String> {
         let hops = self.provider.hops(self.binding);
         match hops.is_empty() {
-            true => vec![title(Stage::Assume, self.binding)],
+            true => vec![self.title(Stage::Assume)],
             false => hops.into_iter().map(|principal| format!("become {principal}")).collect(),
         }
     }
@@ -113,9 +151,11 @@ impl Examiner<'_> {
                 text: "When the cloud was last asked which version of the key wraps, it did not say; the version before goes \
                        on wrapping."
                     .to_owned(),
-                mend: "Nothing, if it has passed by now: it is asked again within minutes, and at once on `leasehold tenant \
-                       reprove`."
-                    .to_owned(),
+                mend: format!(
+                    "# Nothing, if it has passed by now: it is asked again within minutes. Operator, to have it asked at \
+                     once:\nleasehold tenant reprove {}",
+                    self.binding.name.tenant()
+                ),
             }));
         }
     }
@@ -174,7 +214,7 @@ pub(super) fn without_provider(binding: &Binding, error: LeaseError) -> Examinat
         reason: "PROVIDER_NOT_ENABLED",
         text: format!("The service's configuration has no section for {kind}."),
         mend: format!(
-            "The operator adds to the service's configuration, and restarts it:\n[providers.{kind}]"
+            "# Operator: add this section to the service's configuration, and restart it:\n# [providers.{kind}]"
         ),
     };
     let settings =
@@ -205,7 +245,7 @@ fn check(stage: Stage) -> &'static str {
     }
 }
 
-/// How it is called by people.
+/// How it is called by people, whichever cloud it is.
 fn title(stage: Stage, binding: &Binding) -> String {
     match stage {
         Stage::OwnIdentity => "find out who we are".to_owned(),
@@ -254,7 +294,7 @@ fn passing(error: &ProviderError) -> Option<Cause> {
         }
         _ => return None,
     };
-    let mend = "Nothing in the binding has to change for this. Wait a moment and verify again.";
+    let mend = "# Nothing in the binding has to change for this. Wait a moment and verify again.";
     Some(Cause { reason, text: text.to_owned(), mend: mend.to_owned() })
 }
 
@@ -264,6 +304,6 @@ fn sentinel_denied() -> Cause {
         text: "The operator's own sentinel is refused as well, so it is our identity that broke, and not what the \
                tenant set up."
             .to_owned(),
-        mend: "The operator restores the service's own identity. The tenant has nothing to change.".to_owned(),
+        mend: "# Operator: restore the service's own identity. The tenant has nothing to change.".to_owned(),
     }
 }

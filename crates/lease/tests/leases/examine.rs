@@ -24,6 +24,12 @@ const STEPS: [&str; 9] = [
     "CANARY",
 ];
 
+/// What is told of a binding that works, the canary besides.
+const TOLD: [&str; 10] = {
+    let [a, b, c, d, e, f, g, h, i] = STEPS;
+    [a, b, c, d, e, f, g, h, i, "LATENCY"]
+};
+
 async fn examine(bench: &Bench) -> Examination {
     bench.leases.examine(&bench.subject(), Depth::Access).await
 }
@@ -51,7 +57,7 @@ fn pending(subject: Subject, change: impl FnOnce(&mut Binding)) -> Subject {
 async fn a_binding_that_works_passes_every_step_in_order() {
     let bench = Bench::new().await;
     let examination = examine(&bench).await;
-    assert_eq!(with(&examination, Verdict::Passed), STEPS);
+    assert_eq!(with(&examination, Verdict::Passed), TOLD);
     assert_eq!(examination.verdict(), Verdict::Passed);
     assert!(examination.failure.is_none());
     let asked = |check| examination.findings.iter().find(|f| f.check == check).unwrap();
@@ -280,7 +286,8 @@ async fn a_binding_that_was_never_activated_has_no_canary_to_try() {
     let bench = Bench::new().await;
     let subject = pending(bench.subject(), |binding| binding.canary = None);
     let examination = bench.leases.examine(&subject, Depth::Access).await;
-    assert_eq!(with(&examination, Verdict::Passed), STEPS[..8]);
+    let told: Vec<_> = TOLD.into_iter().filter(|check| *check != "CANARY").collect();
+    assert_eq!(with(&examination, Verdict::Passed), told);
     assert_eq!(with(&examination, Verdict::Skipped)[0], "CANARY");
     assert_eq!(examination.verdict(), Verdict::Passed);
 }
@@ -305,7 +312,7 @@ async fn p9_a_verification_ends_in_time_with_what_it_knows() {
     bench.clock.advance(S(12)).await;
     assert!(examining.is_finished());
     let examination = examining.await.unwrap();
-    assert_eq!(with(&examination, Verdict::Passed), STEPS);
+    assert_eq!(with(&examination, Verdict::Passed), TOLD);
     assert_eq!(with(&examination, Verdict::Skipped), ["INSPECTION"]);
 }
 
@@ -345,6 +352,42 @@ async fn a_failure_that_may_pass_never_hides_one_that_does_not() {
     let examination = examine(&bench).await;
     assert_eq!(with(&examination, Verdict::Failed), ["DEPUTY", "WRAP", "CANARY"]);
     assert!(matches!(examination.failure, Some(LeaseError::Denied(_))), "{:?}", examination.failure);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_looked_at_is_told_by_the_step_that_is_about_it() {
+    let denied = || Some(Fault::Denied { edge: Edge::Key });
+    let bench = Bench::new().await;
+    bench.cloud.odd(|odd| (odd.deputy, odd.describe) = (denied(), denied()));
+    let examination = examine(&bench).await;
+    only_failure(&examination, "DESCRIBE");
+    assert_eq!(with(&examination, Verdict::Skipped)[..4], ["DEPUTY", "WRAP", "UNWRAP", "CONTEXT_BINDING"]);
+
+    let uses = [Call::Describe, Call::Wrap, Call::Unwrap, Call::Canary];
+    let before = uses.map(|call| bench.cloud.count(call));
+    let never_activated = pending(bench.subject(), |binding| binding.canary = None);
+    let examination = bench.leases.examine(&never_activated, Depth::Access).await;
+    only_failure(&examination, "DESCRIBE");
+    let rest = ["DEPUTY", "WRAP", "UNWRAP", "CONTEXT_BINDING", "CANARY"];
+    assert_eq!(with(&examination, Verdict::Skipped), rest);
+    assert_eq!(uses.map(|call| bench.cloud.count(call)), before, "it may be somebody else's key");
+}
+
+#[tokio::test]
+async fn a_key_that_is_far_away_is_warned_of() {
+    let bench = Bench::new().await;
+    let leases = bench.leases.clone();
+    let subject = pending(bench.subject(), |binding| binding.canary = None);
+    // What is wrapped on trial is a canary too.
+    let mut held = bench.cloud.hold(Call::Canary);
+    let examining = tokio::spawn(async move { leases.examine(&subject, Depth::Access).await });
+    held.reached().await;
+    bench.clock.advance(Duration::from_millis(251)).await;
+    held.go_on();
+    let examination = examining.await.unwrap();
+    assert_eq!(with(&examination, Verdict::Warning), ["LATENCY"]);
+    let far = examination.findings.iter().find(|finding| finding.check == "LATENCY").unwrap();
+    assert_eq!(far.causes[0].reason, "KEY_FAR_AWAY");
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Case<'_> {
                     "There is no such key in {}, but there is one in the region of {found}.",
                     key.region()
                 ),
-                format!("Make a binding whose key is {found} in place of this one."),
+                format!("# Make another binding in place of this one, with the key {found}"),
             )];
         }
         vec![state::missing(key)]
@@ -76,7 +76,7 @@ impl Case<'_> {
             format!(
                 "AWS no longer accepts the session of {role}: it expired, or the role was deleted and made anew meanwhile."
             ),
-            format!("Verify again: that makes a new session of {role}."),
+            format!("# Verify again: that makes a new session of {role}."),
         )
     }
 
@@ -152,8 +152,11 @@ impl Case<'_> {
                 "A condition in the policy of {key} on kms:EncryptionContext does not hold for this encryption context."
             ),
             format!(
-                "Make the binding's canary_context satisfy the conditions on kms:EncryptionContext in the policy of {key}, and have \
-                 callers do the same; or relax the conditions. Names that begin with leasehold: are always there besides."
+                "{}\naws kms get-key-policy --region {} --key-id {key} --policy-name default --query Policy --output text\n# Relax \
+                 the conditions on kms:EncryptionContext; or make another binding whose canary_context satisfies them, and \
+                 have callers satisfy them too. Names that begin with leasehold: are always there besides.",
+                shell::with_credentials_of(key.account()),
+                key.region(),
             ),
         )
     }

@@ -27,7 +27,7 @@ pub(super) fn explain(key: &KeyArn, own: &str, error: &ProviderError) -> Cause {
             "CLOUD_DID_NOT_ANSWER",
             format!("AWS gave no answer that says anything about {key}: {}.", error.detail()),
             format!(
-                "See https://health.aws.amazon.com/health/status for STS and KMS in {}; then verify again.",
+                "# See https://health.aws.amazon.com/health/status for STS and KMS in {}; then verify again.",
                 key.region()
             ),
         ),

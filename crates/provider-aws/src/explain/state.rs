@@ -105,7 +105,8 @@ pub(super) fn rejected(key: &KeyArn) -> Cause {
              replaced, or the ciphertext changed."
         ),
         format!(
-            "If the material of {key} was imported, import the same as before. Otherwise activate the binding again."
+            "# If the material of {key} was imported, import the same as before. Otherwise the canary was changed in the \
+             registry, and the operator restores it."
         ),
     )
 }

@@ -1,7 +1,6 @@
 //! Why we may not become a role.
 
 use leasehold_provider::Cause;
-use serde_json::json;
 
 use super::words::{Policy, Said, Words};
 use super::{Case, cause, not_yet_in_effect, took_effect};
@@ -80,6 +79,16 @@ impl Case<'_> {
     fn not_trusted(&self, hop: usize) -> Vec<Cause> {
         let (role, trusted) = (self.documents.roles[hop].role, self.trusted(hop));
         let mut causes = Vec::new();
+        if self.worked {
+            causes.push(cause(
+                "TRUST_WITHDRAWN",
+                format!(
+                    "The trust policy of {role} let {trusted} in before, and does not any more: somebody took it out or put a \
+                     Deny in, perhaps to revoke."
+                ),
+                self.paste_trust(hop),
+            ));
+        }
         if let Some(id) = &self.plan.hops[hop].external_id {
             causes.push(cause(
                 "EXTERNAL_ID_DIFFERS",
@@ -96,9 +105,9 @@ impl Case<'_> {
             "ROLE_MISSING",
             format!("The role {role} does not exist, or has another path."),
             format!(
-                "{}\naws iam get-role --role-name {} --query Role.Arn\n# If there is none, make it as the onboarding kit says; if \
-                 the ARN differs, make a binding with the right one.",
-                shell::with_credentials_of(role.account()),
+                "{}# If it exists with another path, make another binding with the ARN that this prints:\naws iam get-role \
+                 --role-name {} --query Role.Arn",
+                shell::set_up_role(&self.documents.roles[hop]),
                 role.name(),
             ),
         ));
@@ -137,9 +146,9 @@ impl Case<'_> {
             "TRUST_POLICY_DENIES",
             format!("A Deny statement in the trust policy of {role} applies to us."),
             format!(
-                "{}\naws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument\n# Take the Deny statement out, or \
-                 except {} from it, and put the rest back with\n# aws iam update-assume-role-policy --role-name {name} \
-                 --policy-document file://…",
+                "{}\naws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument > trust.json\n# In trust.json, \
+                 take the Deny statement out or except {} from it. Then put it back:\naws iam update-assume-role-policy \
+                 --role-name {name} --policy-document file://trust.json",
                 shell::with_credentials_of(role.account()),
                 self.documents
                     .roles
@@ -169,18 +178,18 @@ impl Case<'_> {
         let role = self.documents.roles[hop].role;
         let caller = self.trusted(hop);
         let ours = hop == 0;
-        let who = if ours { "Operator" } else { "Owner of the earlier role" };
+        let who = if ours { "# Operator." } else { "# Owner of the earlier role." };
         match said {
             Said::NoAllow(Policy::Identity) => {
                 let reason = if ours { "OWN_PERMISSION_MISSING" } else { "HOP_PERMISSION_MISSING" };
                 let text = format!("The permissions of {caller} do not allow {action} on {role}.");
-                cause(reason, text, format!("{who}: {}", self.permit(hop)))
+                cause(reason, text, format!("{who}\n{}", self.permit(hop)))
             }
             Said::Deny(Policy::Identity) => {
                 let reason = if ours { "OWN_POLICY_DENIES" } else { "HOP_POLICY_DENIES" };
                 let text = format!("A Deny statement in a policy of {caller} forbids {action} on {role}.");
                 let mend = format!(
-                    "{who}: take the Deny of {action} on {role} out of the policies of {caller}, or except {role}."
+                    "{who} Take the Deny of {action} on {role} out of the policies of {caller}, or except {role}."
                 );
                 cause(reason, text, mend)
             }
@@ -196,14 +205,14 @@ impl Case<'_> {
                 "PERMISSIONS_BOUNDARY",
                 format!("The permissions boundary of {caller} leaves out {action} on {on}."),
                 format!(
-                    "With credentials of account {account}: add {action} on {on} to the permissions boundary of {caller}."
+                    "# With credentials of account {account}: add {action} on {on} to the permissions boundary of {caller}."
                 ),
             ),
             Policy::ServiceControl => cause(
                 "SERVICE_CONTROL_POLICY",
                 format!("The organisation's service control policy over account {account} forbids {action}."),
                 format!(
-                    "Administrator of the organisation:\naws organizations list-policies-for-target --target-id {account} --filter \
+                    "# Administrator of the organisation:\naws organizations list-policies-for-target --target-id {account} --filter \
                      SERVICE_CONTROL_POLICY\n# Let {caller} do {action} on {on} in the one that forbids it, or in one over a parent."
                 ),
             ),
@@ -212,14 +221,14 @@ impl Case<'_> {
                 format!(
                     "A resource control policy of the organisation that owns {on} forbids {action} to {caller}."
                 ),
-                format!("Administrator of that organisation: except {caller} from it for {on}."),
+                format!("# Administrator of that organisation: except {caller} from it for {on}."),
             ),
             Policy::VpcEndpoint => cause(
                 "VPC_ENDPOINT_POLICY",
                 format!(
                     "The policy of the VPC endpoint that Leasehold goes through forbids {action} on {on}."
                 ),
-                format!("Operator: allow {action} on {on} in the policy of the VPC endpoint."),
+                format!("# Operator: allow {action} on {on} in the policy of the VPC endpoint."),
             ),
             _ => cause(
                 "SESSION_POLICY",
@@ -227,7 +236,7 @@ impl Case<'_> {
                     "The session of {caller} was cut down by a session policy that leaves out {action} on {on}."
                 ),
                 format!(
-                    "Whoever makes that session of {caller}: allow {action} on {on} in its session policy."
+                    "# Whoever makes that session of {caller}: allow {action} on {on} in its session policy."
                 ),
             ),
         }
@@ -238,15 +247,16 @@ impl Case<'_> {
         let role = self.documents.roles[hop].role;
         let sets = self.plan.source_identity(hop) != SourceIdentity::None;
         let permissions = policy::become_next(role, sets);
-        match self.trusted(hop).parse::<RoleArn>() {
-            Ok(caller) => {
-                let name = format!("leasehold-become-{}-{}", role.account(), role.name());
-                let name: String = name.chars().take(128).collect();
-                let put =
-                    shell::put_role_policy(&caller, &name, &shell::file_of("become", role), &permissions);
-                format!("{}\n{put}", shell::with_credentials_of(caller.account()))
-            }
-            Err(_) => format!("give {} this policy: {}", self.trusted(hop), json!(permissions)),
+        let (caller, file) = (self.trusted(hop), shell::file_of("become", role));
+        let name: String =
+            format!("leasehold-become-{}-{}", role.account(), role.name()).chars().take(128).collect();
+        if let Ok(caller) = caller.parse::<RoleArn>() {
+            let put = shell::put_role_policy(&caller, &name, &file, &permissions);
+            return format!("{}\n{put}", shell::with_credentials_of(caller.account()));
+        }
+        match caller.split_once(":user/") {
+            Some((_, path)) => shell::put_user_policy(path, &name, &file, &permissions),
+            None => format!("{}# Give {caller} that policy.", shell::document(&file, &permissions)),
         }
     }
 

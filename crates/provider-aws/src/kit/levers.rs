@@ -44,7 +44,7 @@ fn disable_key(key: &KeyArn) -> Lever {
         revoke: format!("{account}\naws kms disable-key --region {region} --key-id {key}\n"),
         restore: format!("{account}\naws kms enable-key --region {region} --key-id {key}\n"),
         propagation: KMS_PROPAGATION.to_owned(),
-        reach: "Stops everybody who uses the key, in every account.".to_owned(),
+        reach: "Everybody who uses the key, in every account.".to_owned(),
     }
 }
 
@@ -57,7 +57,7 @@ fn deny_in_key_policy(key: &KeyArn, RoleDocuments { role, .. }: &RoleDocuments<'
         revoke: format!("{account}\n{denial}"),
         restore: format!("{account}\n{}", remove_from_key_policy(key, REVOKED)),
         propagation: KMS_PROPAGATION.to_owned(),
-        reach: format!("Stops {role} and nobody else."),
+        reach: format!("{role} and nobody else."),
     }
 }
 
@@ -70,7 +70,7 @@ fn deny_on_role(key: &KeyArn, RoleDocuments { role, .. }: &RoleDocuments<'_>) ->
         revoke: format!("{account}\n{denial}"),
         restore: format!("{account}\n{}", delete_role_policy(role, REVOKED_POLICY)),
         propagation: IAM_PROPAGATION.to_owned(),
-        reach: format!("Stops {role} at this key; its other permissions stay."),
+        reach: format!("{role} at this key; its other permissions stay."),
     }
 }
 
@@ -83,7 +83,7 @@ fn trust_nobody(RoleDocuments { role, trust, .. }: &RoleDocuments<'_>) -> Lever 
         revoke: format!("{account}\n{nobody}"),
         restore: format!("{account}\n{again}"),
         propagation: TRUST_PROPAGATION.to_owned(),
-        reach: format!("Stops everybody who becomes {role}."),
+        reach: format!("Everybody who becomes {role}."),
     }
 }
 
@@ -104,6 +104,6 @@ fn end_sessions(documents: &RoleDocuments<'_>) -> Lever {
         revoke: format!("{}{end}", trust.revoke),
         restore: format!("{}{}", trust.restore, delete_role_policy(role, OLDER_SESSIONS)),
         propagation: IAM_PROPAGATION.to_owned(),
-        reach: format!("Stops everybody who becomes {role}, whatever they do with it."),
+        reach: format!("Everybody who becomes {role}, whatever they do with it."),
     }
 }

@@ -17,7 +17,7 @@ use crate::arn::{AccountId, KeyArn, RoleArn};
 pub(super) fn set_up(documents: &Documents<'_>) -> String {
     let mut out = String::new();
     for role in &documents.roles {
-        set_up_role(&mut out, role);
+        let _ = writeln!(out, "{}", set_up_role(role));
     }
     let key = &documents.plan.key;
     let _ = writeln!(out, "{}", with_credentials_of(key.account()));
@@ -25,11 +25,11 @@ pub(super) fn set_up(documents: &Documents<'_>) -> String {
     out
 }
 
-fn set_up_role(out: &mut String, documents: &RoleDocuments<'_>) {
+/// Makes a role, or changes the one that there is.
+pub(crate) fn set_up_role(documents: &RoleDocuments<'_>) -> String {
     let RoleDocuments { role, trust, permissions } = documents;
     let (name, path, file) = (role.name(), role.path(), file_of("trust", role));
-    let _ = write!(
-        out,
+    let mut out = format!(
         "{}\n{}aws iam create-role --role-name {name} --path {path} --assume-role-policy-document file://{file} ||\n  \
          aws iam update-assume-role-policy --role-name {name} --policy-document file://{file}\n",
         with_credentials_of(role.account()),
@@ -38,7 +38,7 @@ fn set_up_role(out: &mut String, documents: &RoleDocuments<'_>) {
     if let Some(permissions) = permissions {
         out.push_str(&put_role_policy(role, POLICY_NAME, &file_of("permissions", role), permissions));
     }
-    out.push('\n');
+    out
 }
 
 /// Replaces the trust policy of `role`.
@@ -55,6 +55,15 @@ pub(crate) fn put_role_policy(role: &RoleArn, policy_name: &str, file: &str, pol
     let name = role.name();
     format!(
         "{}aws iam put-role-policy --role-name {name} --policy-name {policy_name} --policy-document file://{file}\n",
+        document(file, policy)
+    )
+}
+
+/// The same for the user at this path.
+pub(crate) fn put_user_policy(path: &str, policy_name: &str, file: &str, policy: &Value) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    format!(
+        "{}aws iam put-user-policy --user-name {name} --policy-name {policy_name} --policy-document file://{file}\n",
         document(file, policy)
     )
 }

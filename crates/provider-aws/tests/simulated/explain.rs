@@ -251,7 +251,9 @@ async fn our_own_permission_to_assume() {
     let patient = Patient::new().await;
     patient.our_policies(BTreeMap::new(), None);
     let cause = patient.only("OWN_PERMISSION_MISSING").await;
-    assert!(cause.mend.starts_with("Operator") && cause.mend.contains(&patient.role()), "{}", cause.mend);
+    assert!(cause.mend.starts_with("# Operator") && cause.mend.contains(&patient.role()), "{}", cause.mend);
+    patient.our_policies(named(written(&cause.mend, "become-")), None);
+    assert!(patient.verify(&patient.tenant.binding).await.is_ok());
 }
 
 #[tokio::test]
@@ -485,7 +487,7 @@ async fn our_own_credentials_deactivated_or_missing() {
     let patient = Patient::new().await;
     let id = &patient.world.scenario.access_key.access_key_id;
     patient.world.aws().set_access_key_active(id, false).unwrap();
-    assert!(patient.only("OWN_CREDENTIALS_UNKNOWN").await.mend.starts_with("Operator"));
+    assert!(patient.only("OWN_CREDENTIALS_UNKNOWN").await.mend.starts_with("# Operator"));
     let error = ProviderError::new(leasehold_provider::Fault::OwnIdentity, "none");
     for (code, reason) in [
         (None, "OWN_CREDENTIALS_MISSING"),

@@ -18,7 +18,14 @@ fn explained(stage: Stage, fault: Fault, code: Option<&str>) -> Vec<Cause> {
     let client: ClientId = CLIENT.parse().unwrap();
     let commands = Commands { plan: &plan, client: &client, cloud: Cloud::Public, reply_url: None };
     let error = ProviderError::new(fault, "refused").with_code(code);
-    causes(&commands, stage, &error, Some("99999999-0000-0000-0000-000000000000"))
+    // Whoever unwraps a canary did it before.
+    let worked = stage == Stage::Canary;
+    causes(
+        &commands,
+        stage,
+        &error,
+        Known { object_id: Some("99999999-0000-0000-0000-000000000000"), worked },
+    )
 }
 
 /// A step, how it failed, the reasons in order, and what the first mend must say.
@@ -103,14 +110,14 @@ fn vault_rows() -> Vec<Row> {
     let tag = "az keyvault key set-attributes --id https://acme.vault.azure.net/keys/main --tags \
                leasehold-challenge=lh-issued";
     vec![
-        (Describe, key(), Some("ForbiddenByRbac"), &["ROLE_MISSING", "ROLE_NOT_PROPAGATED"], assign),
         (
-            Wrap,
+            Describe,
             key(),
             Some("ForbiddenByRbac"),
-            &["ROLE_INCOMPLETE", "ROLE_MISSING", "ROLE_NOT_PROPAGATED"],
+            &["ROLE_MISSING", "ROLE_NOT_PROPAGATED", "KEY_NAME_WRONG"],
             assign,
         ),
+        (Wrap, key(), Some("ForbiddenByRbac"), &["ROLE_INCOMPLETE", "ROLE_NOT_PROPAGATED"], assign),
         (Canary, key(), Some("ForbiddenByRbac"), &["ROLE_MISSING"], assign),
         (
             Describe,
@@ -148,7 +155,7 @@ fn vault_rows() -> Vec<Row> {
             "set-attributes --id https://acme.vault.azure.net/keys/main --ops wrapKey unwrapKey",
         ),
         (Describe, SessionExpired, Some("Unauthorized"), &["TOKEN_REFUSED"], KEY),
-        (Describe, throttled(), Some("Throttled"), &["THROTTLED"], "hierarchy `kek`"),
+        (Describe, throttled(), Some("Throttled"), &["THROTTLED"], "hierarchy kek"),
         (Describe, Unavailable, None, &["VAULT_AWAY"], "az keyvault show --name acme"),
     ]
 }
@@ -156,10 +163,18 @@ fn vault_rows() -> Vec<Row> {
 /// Nobody can use the key.
 fn key_rows() -> Vec<Row> {
     use Fault::KeyUnusable;
-    use Stage::{Describe, Unwrap, Wrap};
+    use Stage::{Canary, Describe, Unwrap, Wrap};
     vec![
         (Unwrap, KeyUnusable(KeyState::Disabled), Some("KeyDisabled"), &["KEY_DISABLED"], "--enabled true"),
         (Describe, KeyUnusable(KeyState::Disabled), None, &["KEY_DISABLED"], "az keyvault key list-versions"),
+        (Describe, KeyUnusable(KeyState::Disabled), Some("KeyDisabled"), &["KEY_DISABLED"], KEY),
+        (
+            Describe,
+            KeyUnusable(KeyState::NotYetValid),
+            None,
+            &["NOT_YET_VALID"],
+            "--not-before 2020-01-01T00:00:00Z",
+        ),
         (
             Wrap,
             KeyUnusable(KeyState::NotYetValid),
@@ -179,7 +194,14 @@ fn key_rows() -> Vec<Row> {
             Describe,
             KeyUnusable(KeyState::NotFound),
             Some("KeyNotFound"),
-            &["KEY_DELETED", "KEY_NAME_WRONG"],
+            &["KEY_NAME_WRONG", "KEY_DELETED"],
+            "az keyvault key list --vault-name acme",
+        ),
+        (
+            Canary,
+            KeyUnusable(KeyState::NotFound),
+            Some("KeyNotFound"),
+            &["KEY_DELETED"],
             "az keyvault key recover --vault-name acme --name main",
         ),
         (

@@ -21,7 +21,7 @@ fn disable_key(commands: &Commands<'_>) -> Lever {
         revoke: commands.disable_versions(),
         restore: commands.enable_versions(),
         propagation: "Seconds: the next use of the key is refused.".to_owned(),
-        reach: "Every other user of the key. One version alone can be disabled too: then what that version wrapped is revoked. \
+        reach: "Every user of the key. One version alone can be disabled too: then what that version wrapped is revoked. \
                 What was disabled before stays disabled when you restore, because the command goes by the file that revoking \
                 wrote. Letting the key expire does not revoke: Key Vault goes on unwrapping with it."
             .to_owned(),
@@ -54,7 +54,7 @@ fn remove_role(commands: &Commands<'_>) -> Lever {
                       https://learn.microsoft.com/azure/role-based-access-control/troubleshooting; as long to restore."
             .to_owned(),
         reach: format!(
-            "This key alone; nobody else. A role that was given at {above} reaches the key too and goes on doing so: see what is \
+            "Our use of this key; nobody else's. A role that was given at {above} reaches the key too and goes on doing so: see what is \
              left with {}",
             commands.list_roles(&principal)
         ),

@@ -19,7 +19,7 @@ pub(super) fn set_up(commands: &Commands<'_>, challenge: &str) -> String {
          them in it: --tags NAME=VALUE NAME=VALUE. The version that is current when the binding is\n#    activated needs the \
          tag; later ones do not.\n{show_tags}\n{tag}\n",
         sign_in = commands.sign_in(),
-        create_key = commands.create_key(),
+        create_key = commands.create_key(key.name()),
         create_principal = commands.create_principal(),
         principal_id = commands.principal_id(),
         assign = commands.assign_role(principal),

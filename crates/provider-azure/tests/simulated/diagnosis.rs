@@ -93,7 +93,7 @@ fn rows(world: &World, tenant: &Tenant) -> Vec<(Broken, Stage, &'static str)> {
         (WrongChallenge, Stage::Deputy, "CHALLENGE_DIFFERS"),
         (Edit(self::Edit::KeyDisabled { key: key.clone() }), Stage::Describe, "KEY_DISABLED"),
         (Edit(self::Edit::KeyExpired { key: key.clone() }), Stage::Describe, "KEY_EXPIRED"),
-        (Edit(self::Edit::KeyDeleted { key }), Stage::Deputy, "KEY_DELETED"),
+        (Edit(self::Edit::KeyDeleted { key }), Stage::Deputy, "KEY_NAME_WRONG"),
         (WrongName, Stage::Deputy, "ROLE_MISSING"),
         (Operations, Stage::Describe, "OPERATION_NOT_ALLOWED"),
         (WrongKind, Stage::Describe, "KEY_UNFIT"),
@@ -168,7 +168,10 @@ async fn a_role_that_was_given_just_now_is_among_the_causes_and_waiting_mends_it
     let tenant = Tenant::onboard(&world, &provider, "acme", 1).await;
     let (stage, causes) = diagnosed(&world, &provider, &tenant.binding).await;
     let reasons: Vec<_> = causes.iter().map(|cause| cause.reason).collect();
-    assert_eq!((stage, reasons), (Stage::Deputy, vec!["ROLE_MISSING", "ROLE_NOT_PROPAGATED"]));
+    assert_eq!(
+        (stage, reasons),
+        (Stage::Deputy, vec!["ROLE_MISSING", "ROLE_NOT_PROPAGATED", "KEY_NAME_WRONG"])
+    );
     world.control().advance(Duration::from_secs(600));
     assert!(first_failure(&world, &provider, &tenant.binding).await.is_none());
 }

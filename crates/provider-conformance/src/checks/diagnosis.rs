@@ -50,9 +50,17 @@ async fn explained(bench: &Bench<'_>, stage: Stage, error: &ProviderError) -> Ou
         let is_reason = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         ensure(!reason.is_empty() && reason.bytes().all(is_reason), || format!("no reason: {reason:?}"))?;
         ensure(!text.trim().is_empty() && !mend.trim().is_empty(), || format!("{reason} says nothing"))?;
+        ensure(is_shell(mend), || format!("{reason} is not mended by what a shell could run: {mend}"))?;
     }
     let names_ids = |cause: &Cause| ids.iter().any(|id| cause.mend.contains(id.as_str()));
     ensure(causes.iter().any(names_ids), || format!("no mend names an id of the binding: {causes:?}"))
+}
+
+/// Whether it begins as what people paste does. What is for them alone is comments.
+fn is_shell(mend: &str) -> bool {
+    let programs = ["aws", "az", "gcloud", "jq", "printf", "for", "leasehold"];
+    let word = mend.split_whitespace().next().unwrap_or_default();
+    word == "#" || programs.contains(&word)
 }
 
 pub(crate) async fn a_good_binding_fails_no_inspection(bench: &Bench<'_>) -> Outcome {

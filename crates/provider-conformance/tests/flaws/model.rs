@@ -429,7 +429,7 @@ impl KeyProvider for Model {
             return Vec::new();
         }
         let whose = if self.is(flaw) { "<your key>" } else { failed.binding.key.as_str() };
-        vec![Cause { reason, text: "That is it.".to_owned(), mend: format!("mend {whose}") }]
+        vec![Cause { reason, text: "That is it.".to_owned(), mend: format!("# Mend {whose}.") }]
     }
 
     async fn inspect(&self, _: &Binding, _: Option<&OwnIdentity>, _: &Session, _: Depth) -> Vec<Finding> {

@@ -10,24 +10,14 @@ use crate::policy::{Documents, Grant, KMS_API, Role, kms_projects};
 use crate::settings::Plan;
 use crate::state::LABEL;
 
-/// Sets everything up, in an order in which nothing names what is not there yet.
+/// Sets everything up, in an order in which nothing names what is not there yet. Can be run again.
 pub(crate) fn set_up(documents: &Documents<'_>) -> String {
     let mut out = format!("{}\n\n", enable_kms(documents.plan));
     for role in documents.roles() {
-        let _ = writeln!(
-            out,
-            "# If the role exists: the same with \"update\" in place of \"create\".\n{}\n",
-            create_role(role)
-        );
+        let _ = writeln!(out, "{}\n", put_role(role));
     }
     for (account, grant) in &documents.accounts {
-        let name = account.email().split('@').next().unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "# If the service account does not exist: gcloud iam service-accounts create {name} --project={}\n{}\n",
-            account.project(),
-            grant_account(account, grant)
-        );
+        let _ = writeln!(out, "{}\n{}\n", put_account(account), grant_account(account, grant));
     }
     let key = &documents.plan.key;
     let _ = writeln!(out, "{}\n{}", grant_key(key, &documents.key), label(key, documents.challenge));
@@ -40,14 +30,23 @@ pub(crate) fn enable_kms(plan: &Plan) -> String {
     kms_projects(plan).into_iter().map(enable).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes the role's definition to a file and creates it from there.
-fn create_role(role: &Role) -> String {
-    let file = format!("{}.json", role.id);
+/// Writes the role's definition to a file, and makes the role from there, or changes the one that there is.
+pub(crate) fn put_role(role: &Role) -> String {
+    let Role { id, project, .. } = role;
+    let file = format!("{id}.json");
     format!(
-        "printf '%s\\n' '{:#}' > {file}\ngcloud iam roles create {} --project={} --file={file}",
+        "printf '%s\\n' '{:#}' > {file}\ngcloud iam roles create {id} --project={project} --file={file} ||\n  \
+         gcloud iam roles update {id} --project={project} --file={file} --quiet",
         role.definition(),
-        role.id,
-        role.project
+    )
+}
+
+/// Makes a service account, if there is none of its name.
+fn put_account(account: &ServiceAccount) -> String {
+    let (name, project) = (account.email().split('@').next().unwrap_or_default(), account.project());
+    format!(
+        "gcloud iam service-accounts describe {account} --project={project} > /dev/null ||\n  \
+         gcloud iam service-accounts create {name} --project={project}"
     )
 }
 

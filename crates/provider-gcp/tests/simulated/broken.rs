@@ -107,14 +107,14 @@ fn own_rows() -> Vec<Row> {
             |world, _| world.gcp().set_service_account_disabled(&world.scenario.base, true).unwrap(),
             Stage::OwnIdentity,
             "OWN_ACCOUNT_DISABLED",
-            "operator",
+            "# Operator",
         ),
         (
             "our machine has no service account",
             |world, _| world.gcp().set_instance_service_account(None),
             Stage::OwnIdentity,
             "NO_OWN_CREDENTIALS",
-            "operator",
+            "# Operator",
         ),
     ]
 }
@@ -207,8 +207,8 @@ fn state_rows() -> Vec<Row> {
                 world.gcp().set_version_state(&tenant.key, 1, VersionState::Destroyed).unwrap();
             },
             Stage::Describe,
-            "KEY_MISSING",
-            "gcloud kms keys list",
+            "KEY_VERSION_DESTROYED",
+            "versions create",
         ),
         (
             "a deny policy",

@@ -81,6 +81,8 @@ async fn p6_a_thief_is_told_nothing_about_the_key() {
         let described = provider.describe(&session).await.unwrap_err();
         let inspected = provider.inspect(&thief, None, &session, Depth::ExcessPermissions).await;
         assert_eq!(inspected.len(), 1, "{inspected:?}");
+        // Each answer has a request id of its own.
+        let described = format!("{:?} {:?} {}", described.fault(), described.code(), described.detail());
         told.push((described, format!("{inspected:?} {:?}", provider.explain(&failed).await)));
     }
     // Nor which permissions there are on it.
