@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::args::{BindingArg, ClientArgs};
 use super::binding::Api;
+use super::prose::Page;
 use super::{Failure, Output};
 
 /// Which binding, and which part of its kit.
@@ -46,7 +47,7 @@ pub(super) async fn run(args: Kit, output: Output) -> Result<(), Failure> {
     let call = |mut t: Api, q| async move { t.get_onboarding_kit(q).await };
     let kit = args.client.client()?.tenants(request, call).await?.kit.unwrap_or_default();
     if args.section.is_none() && args.format.is_none() {
-        return output.answer(&json(&kit), || text(&kit));
+        return output.answer(&json(&kit), || text(&kit, Page::of(output)));
     }
     let chosen = choose(&kit, args.section.as_deref(), args.format)?;
     let value = json!({ "sections": chosen.iter().map(|(_, s)| section_json(s)).collect::<Vec<_>>() });
@@ -133,10 +134,15 @@ fn costs_json(costs: &v1::ProofCosts) -> Value {
 
 // === For people ===
 
-fn text(kit: &v1::OnboardingKit) -> String {
+fn text(kit: &v1::OnboardingKit, page: Page) -> String {
     let mut out = String::new();
     for (number, section) in (1..).zip(&kit.sections) {
-        let _ = write!(out, "# {number}. {}\n\n{}\n\n", section.title, section.body.trim_end());
+        let body = match section.format.as_str() {
+            "text" => page.fill(&section.body, 0),
+            _ => section.body.trim_end().to_owned(),
+        };
+        // Writing to a string does not fail.
+        let _ = write!(out, "# {number}. {}\n\n{body}\n\n", section.title);
     }
     if !kit.levers.is_empty() {
         out.push_str("# How to revoke, the fastest way first\n\n");
@@ -145,25 +151,27 @@ fn text(kit: &v1::OnboardingKit) -> String {
     for (number, lever) in (1..).zip(&kit.levers) {
         // Writing to a string does not fail.
         let _ = writeln!(out, "{number}. {}", lever.title);
-        let _ = writeln!(out, "   takes effect: {}", lever.propagation);
-        let _ = writeln!(out, "   also stops:   {}", lever.reach);
-        let _ = writeln!(out, "   to revoke:\n{}", indented(&lever.revoke, 6));
-        let _ = writeln!(out, "   to restore:\n{}\n", indented(&lever.restore, 6));
+        let _ = writeln!(out, "   takes effect: {}", page.fill(&lever.propagation, 17));
+        let _ = writeln!(out, "   stops:        {}", page.fill(&lever.reach, 17));
+        let _ = writeln!(out, "   to revoke:\n{}", page.commands(&lever.revoke, 6));
+        let _ = writeln!(out, "   to restore:\n{}", page.commands(&lever.restore, 6));
     }
     if let Some(costs) = kit.costs.as_ref().filter(|costs| !costs.calls.is_empty()) {
-        costs_text(costs, &mut out);
+        costs_text(costs, page, &mut out);
     }
     out.trim_end().to_owned()
 }
 
-fn costs_text(costs: &v1::ProofCosts, out: &mut String) {
+fn costs_text(costs: &v1::ProofCosts, page: Page, out: &mut String) {
     out.push_str("# What the proofs cost\n\n");
-    // Writing to a string does not fail.
-    let _ = writeln!(
-        out,
+    let sum = format!(
         "In a month of uninterrupted use, per replica: {} proofs, {} events in your audit log, about ${:.2}.",
-        costs.proofs_per_month, costs.log_events_per_month, costs.usd_per_month
+        grouped(costs.proofs_per_month),
+        grouped(costs.log_events_per_month),
+        costs.usd_per_month
     );
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{}", page.fill(&sum, 0));
     for call in &costs.calls {
         let price = match call.usd_per_ten_thousand {
             free if free <= 0.0 => "free".to_owned(),
@@ -172,17 +180,21 @@ fn costs_text(costs: &v1::ProofCosts, out: &mut String) {
         let _ = writeln!(out, "  {} × {} in each proof, {price}", call.per_proof, call.operation);
     }
     for note in &costs.notes {
-        let _ = writeln!(out, "{note}");
+        let _ = writeln!(out, "- {}", page.fill(note, 2));
     }
 }
 
-/// `text`, each line of it moved to the right.
-pub(super) fn indented(text: &str, by: usize) -> String {
-    let line = |line: &str| match line.is_empty() {
-        true => String::new(),
-        false => format!("{:by$}{line}", ""),
-    };
-    text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n")
+/// With a comma after each thousand.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -245,12 +257,12 @@ mod tests {
 
     #[test]
     fn people_read_sections_levers_and_costs() {
-        let text = text(&kit());
+        let text = text(&kit(), Page::wide(80));
         for part in [
             "# 1. Trust policy of the role\n\n{}\n\n",
-            "1. Disable the key\n   takes effect: seconds\n",
+            "1. Disable the key\n   takes effect: seconds\n   stops:        everybody who uses the key\n",
             "      aws kms disable-key \\\n        --key-id k\n",
-            "19200 proofs, 38400 events in your audit log, about $0.06.",
+            "19,200 proofs, 38,400 events in\nyour audit log, about $0.06.",
             "  1 × AssumeRole in each proof, free\n  1 × Decrypt in each proof, $0.03 per 10,000\n",
         ] {
             assert!(text.contains(part), "{part}\nis not in\n{text}");

@@ -9,6 +9,7 @@ mod key;
 mod kit;
 mod leases;
 mod output;
+mod prose;
 mod tenant;
 mod verify;
 

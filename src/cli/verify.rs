@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{BindingArg, ClientArgs};
 use super::binding::Api;
 use super::json::{seconds, short};
-use super::kit::indented;
+use super::prose::Page;
 use super::{Failure, Output};
 
 /// What follows the options in the help. Scripts go by the exit code.
@@ -44,7 +44,8 @@ pub(super) async fn run(verify: Verify, output: Output) -> Result<(), Failure> {
     let request = v1::VerifyBindingRequest { name: name.to_string(), excess_permissions };
     let call = |mut t: Api, q| async move { t.verify_binding(q).await };
     let report = client.client()?.tenants(request, call).await?;
-    output.answer(&json(&name, &report), || text(&report, Paint(output.is_colourful())))?;
+    let paint = Paint(output.is_colourful());
+    output.answer(&json(&name, &report), || text(&report, Page::of(output), paint))?;
     close(&name, &report, output)
 }
 
@@ -116,35 +117,95 @@ fn finding_json(finding: &v1::Finding) -> Value {
 
 // === For people ===
 
-/// One line for what passed or was skipped; for the rest, all that is known.
-fn text(report: &v1::VerifyBindingResponse, paint: Paint) -> String {
-    let mut out = String::new();
-    let mut skipped_because = "";
-    for finding in &report.findings {
-        let took =
-            finding.latency.map(seconds).map_or_else(String::new, |s| format!(" ({:.0} ms)", s * 1000.0));
-        let title = format!("{}{took}", finding.title);
-        // Writing to a string does not fail.
-        let _ = match finding.verdict() {
-            Verdict::Passed => writeln!(out, "{}{title}: {}", paint.verdict("passed", GREEN), finding.detail),
-            Verdict::Failed => writeln!(out, "\n{}{}", paint.verdict("FAILED", RED), paint.bold(&title))
-                .map(|()| explain(finding, &mut out)),
-            Verdict::Warning => writeln!(out, "{}{}", paint.verdict("warning", YELLOW), paint.bold(&title))
-                .map(|()| explain(finding, &mut out)),
-            // What one failure keeps from being done is skipped for the same reason; it is said once.
-            _ if finding.detail == skipped_because => {
-                writeln!(out, "{}{title}", paint.verdict("skipped", DIM))
-            }
-            _ => {
-                skipped_because = &finding.detail;
-                writeln!(out, "{}{title}: {}", paint.verdict("skipped", DIM), finding.detail)
-            }
-        };
-    }
-    out.trim_end().trim_start_matches('\n').to_owned()
+/// A report as it is written for people.
+struct Writer<'a> {
+    page: Page,
+    paint: Paint,
+    out: String,
+    /// What failures before this one said, which is not said again.
+    told: Vec<&'a v1::Finding>,
 }
 
-fn explain(finding: &v1::Finding, out: &mut String) {
+fn text(report: &v1::VerifyBindingResponse, page: Page, paint: Paint) -> String {
+    let mut writer = Writer { page, paint, out: String::new(), told: Vec::new() };
+    report.findings.iter().for_each(|finding| writer.finding(finding));
+    writer.out.trim_end().trim_start_matches('\n').to_owned()
+}
+
+impl<'a> Writer<'a> {
+    /// One line for what passed or was skipped; for the rest, all that is known.
+    fn finding(&mut self, finding: &'a v1::Finding) {
+        let took = finding.latency.map(seconds).map(|s| format!(" ({:.0} ms)", s * 1000.0));
+        let title = format!("{}{}", finding.title, took.unwrap_or_default());
+        match finding.verdict() {
+            Verdict::Passed => self.line("passed", GREEN, &format!("{title}: {}", finding.detail)),
+            Verdict::Failed => {
+                self.out.push('\n');
+                self.explained("FAILED", RED, &title, finding);
+            }
+            Verdict::Warning => self.explained("warning", YELLOW, &title, finding),
+            _ if self.is_told(finding) => self.line("skipped", DIM, &title),
+            _ => self.line("skipped", DIM, &format!("{title}: {}", finding.detail)),
+        }
+        if finding.verdict() != Verdict::Passed {
+            self.told.push(finding);
+        }
+    }
+
+    /// Whether the reason of the skipped `finding` is that of the one before it, or the failure of another.
+    fn is_told(&self, finding: &v1::Finding) -> bool {
+        let mut failed = self.told.iter().filter(|told| told.verdict() == Verdict::Failed);
+        failed.any(|told| told.detail == finding.detail)
+            || self.told.last().is_some_and(|told| told.detail == finding.detail)
+    }
+
+    fn line(&mut self, word: &str, colour: &str, text: &str) {
+        let filled = self.page.fill(text, MARGIN);
+        self.write(&format!("{}{filled}\n", self.paint.verdict(word, colour)));
+    }
+
+    fn explained(&mut self, word: &str, colour: &str, title: &str, finding: &'a v1::Finding) {
+        let title = self.paint.bold(&self.page.fill(title, MARGIN));
+        self.write(&format!("{}{title}\n", self.paint.verdict(word, colour)));
+        let seen = self.page.fill(&seen(finding), MARGIN);
+        self.write(&format!("{:MARGIN$}{seen}\n", ""));
+        if !finding.causes.is_empty() {
+            self.causes(finding);
+        }
+        self.out.push('\n');
+    }
+
+    fn causes(&mut self, finding: &v1::Finding) {
+        let of_this = if finding.causes.len() > 1 { "likely causes" } else { "cause" };
+        let above: Vec<_> = self.told.iter().flat_map(|told| &told.causes).cloned().collect();
+        let is_above = |cause: &v1::Cause| above.iter().any(|told| told == cause);
+        if finding.causes.iter().all(is_above) {
+            let reasons: Vec<_> = finding.causes.iter().map(|cause| cause.reason.as_str()).collect();
+            let text = self.page.fill(&format!("{of_this}: as above ({})", reasons.join(", ")), MARGIN);
+            return self.write(&format!("\n{:MARGIN$}{text}\n", ""));
+        }
+        let order = if finding.causes.len() > 1 { ", the likeliest first" } else { "" };
+        self.write(&format!("\n{:MARGIN$}{of_this}{order}:\n", ""));
+        for (number, cause) in (1..).zip(&finding.causes) {
+            let margin = MARGIN + format!("{number}. ").len();
+            let text = self.page.fill(&format!("{} ({})", cause.text, cause.reason), margin);
+            let same = (1..number).zip(&finding.causes).find(|(_, earlier)| earlier.mend == cause.mend);
+            let mend = match same {
+                Some((earlier, _)) => format!("# As for {earlier}."),
+                None if is_above(cause) => "# As above.".to_owned(),
+                None => cause.mend.clone(),
+            };
+            self.write(&format!("{:MARGIN$}{number}. {text}\n{}", "", self.page.commands(&mend, MARGIN + 5)));
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+}
+
+/// What was seen, and where the tenant finds it in their own log.
+fn seen(finding: &v1::Finding) -> String {
     let mut lines = finding.detail.clone();
     // Writing to a string does not fail.
     let _ = match (finding.edge.as_str(), finding.hop) {
@@ -161,18 +222,7 @@ fn explain(finding: &v1::Finding, out: &mut String) {
     if !finding.cloud_request_id.is_empty() {
         let _ = write!(lines, "\nrequest id: {} (find it in your audit log)", finding.cloud_request_id);
     }
-    let _ = writeln!(out, "{}", indented(&lines, MARGIN));
-    let likely = if finding.causes.len() > 1 { "likely causes, the likeliest first:" } else { "cause:" };
-    if !finding.causes.is_empty() {
-        let _ = writeln!(out, "\n{:MARGIN$}{likely}", "");
-    }
-    for (number, cause) in (1..).zip(&finding.causes) {
-        let _ = writeln!(out, "{:MARGIN$}{number}. {} ({})", "", cause.text, cause.reason);
-        let _ = writeln!(out, "{}", indented(&cause.mend, MARGIN + 7));
-    }
-    if finding.verdict() == Verdict::Failed || !finding.causes.is_empty() {
-        out.push('\n');
-    }
+    lines
 }
 
 // === Colours ===
@@ -218,17 +268,33 @@ mod tests {
             mend: mend.to_owned(),
         };
         let took = prost_types::Duration { seconds: 0, nanos: 34_000_000 };
+        let mend = "# With credentials of the account that the role and the key are in, and nobody else's:\naws iam \\\n  update";
+        let causes = vec![
+            cause(
+                "EXTERNAL_ID_DIFFERS",
+                "It asks for another external id than the one that was issued to it.",
+                mend,
+            ),
+            cause("PRINCIPAL_DIFFERS", "It names somebody else.", mend),
+        ];
         let denied = v1::Finding {
             edge: "trust".into(),
             hop: 1,
             cloud_code: "AccessDenied".into(),
             cloud_request_id: "r-1".into(),
             latency: Some(took),
-            causes: vec![
-                cause("EXTERNAL_ID_DIFFERS", "It asks for another external id.", "aws iam \\\n  update"),
-                cause("PRINCIPAL_DIFFERS", "It names somebody else.", "aws iam other"),
-            ],
-            ..finding("become the role", Verdict::Failed, "not authorized")
+            causes: causes.clone(),
+            ..finding(
+                "become the role",
+                Verdict::Failed,
+                "User: us is not authorized to perform: sts:AssumeRole on resource: the role",
+            )
+        };
+        let again = v1::Finding {
+            edge: "trust".into(),
+            hop: 2,
+            causes,
+            ..finding("unwrap the canary", Verdict::Failed, "not authorized")
         };
         v1::VerifyBindingResponse {
             findings: vec![
@@ -236,6 +302,7 @@ mod tests {
                 denied,
                 finding("wrap a random value", Verdict::Skipped, "no session"),
                 finding("unwrap it again", Verdict::Skipped, "no session"),
+                again,
             ],
             verdict: Verdict::Failed.into(),
             state: v1::BindingState::Pending.into(),
@@ -246,25 +313,35 @@ mod tests {
     const TEXT: &str = " passed  find out who we are: we are us
 
  FAILED  become the role (34 ms)
-         not authorized
+         User: us is not authorized to perform: sts:AssumeRole on resource: the
+         role
          refused at: the trust edge (may we become the principal?)
          cloud code: AccessDenied
          request id: r-1 (find it in your audit log)
 
          likely causes, the likeliest first:
-         1. It asks for another external id. (EXTERNAL_ID_DIFFERS)
-                aws iam \\
-                  update
+         1. It asks for another external id than the one that was issued to it.
+            (EXTERNAL_ID_DIFFERS)
+              # With credentials of the account that the role and the key are
+              # in, and nobody else's:
+              aws iam \\
+                update
          2. It names somebody else. (PRINCIPAL_DIFFERS)
-                aws iam other
+              # As for 1.
 
  skipped wrap a random value: no session
- skipped unwrap it again";
+ skipped unwrap it again
+
+ FAILED  unwrap the canary
+         not authorized
+         refused at: the trust edge, hop 2
+
+         likely causes: as above (EXTERNAL_ID_DIFFERS, PRINCIPAL_DIFFERS)";
 
     #[test]
-    fn a_failure_is_told_with_edge_code_causes_and_what_to_paste() {
-        assert_eq!(text(&report(), Paint(false)), TEXT);
-        let coloured = text(&report(), Paint(true));
+    fn a_failure_is_told_once_with_edge_code_causes_and_what_to_paste() {
+        assert_eq!(text(&report(), Page::wide(80), Paint(false)), TEXT);
+        let coloured = text(&report(), Page::wide(80), Paint(true));
         assert!(coloured.contains("\x1b[1;31mFAILED"), "{coloured:?}");
     }
 
@@ -294,7 +371,7 @@ mod tests {
         let value = json(&"tenants/acme/bindings/main".parse().unwrap(), &report());
         assert_eq!((&value["verdict"], &value["reason"]), (&json!("FAILED"), &json!("BINDING_DENIED")));
         let denied = &value["findings"][1];
-        assert_eq!(denied["causes"][0]["mend"], "aws iam \\\n  update");
+        assert!(denied["causes"][0]["mend"].as_str().unwrap().ends_with("aws iam \\\n  update"));
         assert_eq!((&denied["edge"], &denied["hop"]), (&json!("trust"), &json!(1)));
     }
 }
