@@ -8,6 +8,7 @@ mod aws;
 mod clock;
 mod cloud;
 mod demo;
+mod diagnosis;
 mod expiry;
 mod feed;
 mod feeds;

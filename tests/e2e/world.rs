@@ -18,7 +18,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::clock::JumpingClock;
-use crate::cloud::{Aws, Cloud, Estate, estate};
+use crate::cloud::{Aws, Azure, Cloud, Estate, Gcp, estate};
 use crate::watcher::Watcher;
 
 /// The revocation bound of every tenant: the shortest there is.
@@ -65,6 +65,20 @@ impl World {
         let simulator = simulator().await;
         let aws = Arc::new(Aws::build(&simulator, names));
         (Self::beside(simulator, Arc::clone(&aws) as Arc<dyn Estate>, adapt).await, aws)
+    }
+
+    /// The same on Azure.
+    pub(crate) async fn on_azure(names: &[&str], adapt: impl FnOnce(&mut Config)) -> (Self, Arc<Azure>) {
+        let simulator = simulator().await;
+        let azure = Arc::new(Azure::build(&simulator, names));
+        (Self::beside(simulator, Arc::clone(&azure) as Arc<dyn Estate>, adapt).await, azure)
+    }
+
+    /// The same on Google Cloud.
+    pub(crate) async fn on_gcp(names: &[&str], adapt: impl FnOnce(&mut Config)) -> (Self, Arc<Gcp>) {
+        let simulator = simulator().await;
+        let gcp = Arc::new(Gcp::build(&simulator, names));
+        (Self::beside(simulator, Arc::clone(&gcp) as Arc<dyn Estate>, adapt).await, gcp)
     }
 
     async fn beside(cloud: Simulator, estate: Arc<dyn Estate>, adapt: impl FnOnce(&mut Config)) -> Self {

@@ -1,16 +1,17 @@
 //! Azure: a directory that consented to our application, and a key in a vault that it may use.
 
 use leasehold::config::Providers;
-use leasehold_cloudsim::azure::scenario::{Scenario, ScenarioSpec};
+use leasehold_cloudsim::azure::scenario::{Scenario, ScenarioSpec, Tenant};
 use leasehold_cloudsim::tenants::{Cloud, TenantsControl};
-use leasehold_cloudsim::{Endpoints as SimulatorEndpoints, Simulator};
+use leasehold_cloudsim::{AzureControl, Endpoints as SimulatorEndpoints, Simulator};
 use leasehold_provider_azure::{AzureConfig, Endpoints};
 
 use super::Estate;
 
 /// Azure with a platform's directory, and a directory for each tenant.
 pub(crate) struct Azure {
-    scenario: Scenario,
+    pub(crate) scenario: Scenario,
+    control: AzureControl,
     tenants: TenantsControl,
     endpoints: SimulatorEndpoints,
     /// Where the certificate authority of the simulated cloud is kept.
@@ -20,10 +21,19 @@ pub(crate) struct Azure {
 impl Azure {
     pub(crate) fn build(simulator: &Simulator, tenants: &[&str]) -> Self {
         let spec = ScenarioSpec::with_tenants(tenants).unwrap();
-        let scenario = simulator.control().azure().build(&spec).unwrap();
+        let control = simulator.control().azure();
+        let scenario = control.build(&spec).unwrap();
         let (endpoints, directory) = (simulator.endpoints().clone(), tempfile::tempdir().unwrap());
         std::fs::write(directory.path().join("ca.pem"), &endpoints.azure_ca).unwrap();
-        Self { scenario, tenants: simulator.control().tenants(), endpoints, directory }
+        Self { scenario, control, tenants: simulator.control().tenants(), endpoints, directory }
+    }
+
+    pub(crate) fn tenant(&self, name: &str) -> &Tenant {
+        self.scenario.tenants.iter().find(|tenant| tenant.name == name).unwrap()
+    }
+
+    pub(crate) fn control(&self) -> &AzureControl {
+        &self.control
     }
 
     fn authority(&self) -> std::path::PathBuf {

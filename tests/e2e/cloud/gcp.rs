@@ -1,9 +1,9 @@
 //! Google Cloud: a service account that ours may become, and a Cloud KMS key that it may use.
 
 use leasehold::config::Providers;
-use leasehold_cloudsim::gcp::scenario::{Scenario, ScenarioSpec};
+use leasehold_cloudsim::gcp::scenario::{Scenario, ScenarioSpec, Tenant};
 use leasehold_cloudsim::tenants::{Cloud, TenantsControl};
-use leasehold_cloudsim::{Endpoints as SimulatorEndpoints, Simulator};
+use leasehold_cloudsim::{Endpoints as SimulatorEndpoints, GcpControl, Simulator};
 use leasehold_provider_gcp::{BaseIdentity, Endpoints, GcpConfig};
 
 use super::Estate;
@@ -11,6 +11,7 @@ use super::Estate;
 /// Google Cloud with a platform's project, and a project for each tenant.
 pub(crate) struct Gcp {
     pub(crate) scenario: Scenario,
+    control: GcpControl,
     tenants: TenantsControl,
     endpoints: SimulatorEndpoints,
 }
@@ -18,8 +19,18 @@ pub(crate) struct Gcp {
 impl Gcp {
     pub(crate) fn build(simulator: &Simulator, tenants: &[&str]) -> Self {
         let spec = ScenarioSpec::with_tenants(tenants).unwrap();
-        let scenario = simulator.control().gcp().build(&spec).unwrap();
-        Self { scenario, tenants: simulator.control().tenants(), endpoints: simulator.endpoints().clone() }
+        let control = simulator.control().gcp();
+        let scenario = control.build(&spec).unwrap();
+        let (tenants, endpoints) = (simulator.control().tenants(), simulator.endpoints().clone());
+        Self { scenario, control, tenants, endpoints }
+    }
+
+    pub(crate) fn tenant(&self, name: &str) -> &Tenant {
+        self.scenario.tenants.iter().find(|tenant| tenant.name == name).unwrap()
+    }
+
+    pub(crate) fn control(&self) -> &GcpControl {
+        &self.control
     }
 }
 

@@ -77,6 +77,15 @@ impl AzureControl {
         Ok(())
     }
 
+    /// Switches a vault's purge protection. The real one cannot be switched off again.
+    ///
+    /// # Errors
+    /// When the vault does not exist.
+    pub fn set_purge_protection(&self, vault: &VaultName, on: bool) -> Result<(), SimError> {
+        self.shared.azure.write().vault_mut(vault)?.purge_protection = on;
+        Ok(())
+    }
+
     /// Sets how many requests a vault takes in ten seconds of simulated time before it answers 429; any number without.
     ///
     /// # Errors
