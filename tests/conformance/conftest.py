@@ -1,6 +1,6 @@
-"""Official clients and an independent server against the simulator, all on loopback.
+"""Official clients and independent servers against the simulator and the service, all on loopback.
 
-Both servers are started once, and each test builds the users, roles and keys that it needs
+Each server is started once, and each test builds the users, roles and keys that it needs
 under names of its own.
 """
 
@@ -17,8 +17,19 @@ import pytest
 from azure_cloud import Azure, Tenant, redirect
 from google_cloud import Google, keep_on_this_machine
 from google_cloud import Tenant as GoogleTenant
-from servers import start_ministack, start_simulator
-from targets import EVERYTHING, PLATFORM, TENANT, Credentials, MiniStack, Simulator, allow, client, policy
+from servers import start_ministack, start_moto, start_simulator
+from targets import (
+    EVERYTHING,
+    PLATFORM,
+    TENANT,
+    Credentials,
+    MiniStack,
+    Moto,
+    Simulator,
+    allow,
+    client,
+    policy,
+)
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +46,15 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
     server, endpoint = start_ministack(tmp_path_factory.mktemp("ministack"))
     try:
         yield MiniStack(endpoint)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    server, endpoint = start_moto(tmp_path_factory.mktemp("moto"), TENANT)
+    try:
+        yield Moto(endpoint)
     finally:
         server.stop()
 

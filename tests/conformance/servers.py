@@ -110,6 +110,24 @@ def start_ministack(directory: Path) -> tuple[Server, str]:
     return server, endpoint
 
 
+def start_moto(directory: Path, account: str) -> tuple[Server, str]:
+    """Starts moto with everyone in one account, whatever signs their requests; gives its endpoint too."""
+    port = free_port()
+    server = Server(
+        "moto",
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        bare_environment() | {"MOTO_ACCOUNT_ID": account},
+        directory / "moto.log",
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    try:
+        server.wait_until(lambda: answers(f"{endpoint}/moto-api/"))
+    except BaseException:
+        server.stop()
+        raise
+    return server, endpoint
+
+
 def start_simulator(directory: Path) -> tuple[Server, str]:
     """Starts `leasehold cloudsim` on ports of its own choosing; gives the base of its control API too."""
     binary = os.environ.get("LEASEHOLD_BIN")

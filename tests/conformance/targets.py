@@ -1,4 +1,7 @@
-"""Two clouds behind one interface: the simulator, and ministack, which enforces policy independently."""
+"""Two clouds behind one interface: the simulator, and ministack, which enforces policy independently.
+
+Beside them moto, which authenticates ciphertexts independently, but lets everyone do everything.
+"""
 
 from __future__ import annotations
 
@@ -168,6 +171,14 @@ class MiniStack:
             Policy=json.dumps(policy), BypassPolicyLockoutSafetyCheck=True
         )
         return made["KeyMetadata"]["Arn"]
+
+
+class Moto:
+    """moto, where whoever signs is an administrator of the tenant's account."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.kms = client("kms", endpoint, Credentials("anyone", "test"))
 
 
 def tags(identity: Identity) -> list[dict[str, str]]:
