@@ -25,12 +25,12 @@ class Answer:
         return self.value["error"]["details"]
 
 
-def on_aws(endpoint: str, credentials: Any) -> dict[str, str]:
-    """What has the service use AWS at an endpoint."""
+def on_aws(endpoint: str, credentials: Any, kms: str | None = None) -> dict[str, str]:
+    """What has the service use AWS at an endpoint, or KMS at one of its own."""
     return {
         "LEASEHOLD__PROVIDERS__AWS__REGION": REGION,
         "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__STS": endpoint,
-        "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__KMS": endpoint,
+        "LEASEHOLD__PROVIDERS__AWS__ENDPOINTS__KMS": kms or endpoint,
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
     }
