@@ -34,10 +34,11 @@ class Envelope:
         for width in (1, 2, 2, 1, 1):
             text, rest = prefixed(rest, width)
             texts.append(text.decode("ascii"))
+        provider, key, version, tenant, binding = texts
         commitment, rest = rest[:COMMITMENT], rest[COMMITMENT:]
         ciphertext, rest = prefixed(rest, 2)
         assert rest == b"", rest
-        return Envelope(*texts, commitment, ciphertext)
+        return Envelope(provider, key, version, tenant, binding, commitment, ciphertext)
 
     def header(self) -> bytes:
         texts = [(self.provider, 1), (self.key, 2), (self.version, 2), (self.tenant, 1), (self.binding, 1)]

@@ -1,4 +1,4 @@
-"""What a ciphertext is bound to and what ReEncrypt makes of it, in the simulator and in moto, which authenticates ciphertexts.
+"""What a ciphertext is bound to and what ReEncrypt makes of it, in the simulator and in moto, which authenticates them too.
 
 Every attempt to open a ciphertext is made twice, by Decrypt and as the source of ReEncrypt, because whoever may
 re-encrypt could otherwise have opened what Decrypt refuses. Key states and permissions are not asked for here: moto
@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from targets import EVERYTHING, TENANT, client
 
-PLAINTEXT = b"a key of thirty-two bytes, no more"[:32]
+PLAINTEXT = bytes(range(32))
 CONTEXT = {"tenant": "acme", "branch": "main"}
 OTHER_CONTEXT = {"tenant": "globex"}
 
@@ -36,9 +36,7 @@ class Keys:
     def __init__(self, server: str, kms: Any) -> None:
         self.server = server
         self.kms = kms
-        self.source, self.destination, self.other = (
-            kms.create_key()["KeyMetadata"]["Arn"] for _ in range(3)
-        )
+        self.source, self.destination, self.other = (kms.create_key()["KeyMetadata"]["Arn"] for _ in range(3))
 
     def seal(self, key: str, context: dict[str, str], plaintext: bytes = PLAINTEXT) -> bytes:
         return self.kms.encrypt(KeyId=key, Plaintext=plaintext, EncryptionContext=context)["CiphertextBlob"]
@@ -147,7 +145,9 @@ def test_a_ciphertext_opens_only_as_it_was_sealed(
 
 def test_a_ciphertext_that_was_touched_never_opens_whichever_the_byte(keys: Keys) -> None:
     sealed = keys.seal(keys.source, CONTEXT)
-    answers = {answer(keys.decrypt, keys.source, flip(index)(sealed), CONTEXT) for index in range(len(sealed))}
+    answers = {
+        answer(keys.decrypt, keys.source, flip(index)(sealed), CONTEXT) for index in range(len(sealed))
+    }
     assert answers <= REFUSALS
 
 
@@ -155,7 +155,9 @@ def test_two_ciphertexts_of_a_key_cannot_be_joined(keys: Keys) -> None:
     key = keys.source
     one, two = keys.seal(key, CONTEXT), keys.seal(key, CONTEXT)
     # Where the one ends and the other begins moves through all that follows what they have in common.
-    joints = [joint for joint in range(1, len(one)) if one[:joint] != two[:joint] and one[joint:] != two[joint:]]
+    joints = [
+        joint for joint in range(1, len(one)) if one[:joint] != two[:joint] and one[joint:] != two[joint:]
+    ]
     assert len(joints) > len(PLAINTEXT)
     assert {answer(keys.decrypt, key, one[:joint] + two[joint:], CONTEXT) for joint in joints} == {INVALID}
 

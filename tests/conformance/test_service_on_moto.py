@@ -10,7 +10,6 @@ import base64
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +25,7 @@ KEY_ID = 36
 
 
 @pytest.fixture(scope="module")
-def service(
-    ministack: MiniStack, moto: Moto, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def service(ministack: MiniStack, moto: Moto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     credentials = ministack.put_user(PLATFORM, "leasehold-moto", EVERYTHING)
     cloud = on_aws(ministack.endpoint, credentials, kms=moto.endpoint)
     started = Service(os.environ["LEASEHOLD_BIN"], cloud, tmp_path_factory.mktemp("leasehold"))
