@@ -1,12 +1,16 @@
 //! Where tenants and bindings are kept.
 //!
 //! Owns the implementations of [`leasehold_tenant::Registry`]; for now one, [`MemoryRegistry`], which forgets everything
-//! when the process ends. Deliberately checks no change and knows no caller: the model says which changes there are, and
-//! the service who may make them.
+//! when the process ends. Deliberately checks no change but that a record follows the one before it, and knows no caller: the
+//! model says which changes there are, and the service who may make them.
 //!
-//! Invariants: a record is replaced only if its revision is the one expected; a change can be read by the time that it is
-//! announced; an id is never given out twice.
+//! Invariants: a record is replaced only if its revision is the one expected, as a whole or not at all; a change can be read
+//! by the time that it is announced; an id is never given out twice; what was kept once is never altered or removed. They are
+//! tested in `tests/registry/contract.rs`, on every implementation.
 
 mod memory;
+
+/// Announcements that a receiver may fall behind before it has to read everything again.
+const ANNOUNCEMENTS: usize = 1024;
 
 pub use memory::MemoryRegistry;

@@ -34,16 +34,22 @@ impl BindingState {
     pub fn unwraps(self) -> bool {
         matches!(self, Self::Active | Self::Retiring)
     }
-}
 
-impl fmt::Display for BindingState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// `PENDING`, `ACTIVE`, `RETIRING` or `RETIRED`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Pending => "PENDING",
             Self::Active => "ACTIVE",
             Self::Retiring => "RETIRING",
             Self::Retired => "RETIRED",
-        })
+        }
+    }
+}
+
+impl fmt::Display for BindingState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

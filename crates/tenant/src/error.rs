@@ -66,6 +66,18 @@ pub enum RegistryError {
     /// Somebody else changed the record in between. Read it again and repeat the change.
     #[error("tenant {0} was changed by somebody else in between: read it again and repeat the change")]
     Conflict(TenantId),
+    /// The new record cannot come after the one that is kept. Nothing was changed; repeating it does not help.
+    #[error("the new record of tenant {0} does not follow the one that is kept")]
+    Unfollowing(TenantId, #[source] crate::Discontinuity),
+    /// A record that this release cannot read, because another one wrote it or it was altered by hand; or cannot write.
+    #[error("the record of tenant {tenant} is not one that can be kept")]
+    BadRecord {
+        /// Whose record.
+        tenant: String,
+        /// Which part of it, and why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store does not answer.
     #[error("the registry is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

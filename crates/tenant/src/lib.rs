@@ -5,7 +5,7 @@
 //! call to a cloud or a database and holds no secret: a record has ids, names and wrapped bytes only (promise P8).
 //!
 //! Invariants: at most one binding of a tenant is ACTIVE; a binding's version grows with each change of it; a record's
-//! revision grows with each change of anything in it; ids are never reused.
+//! revision grows with each change of anything in it; ids are never reused, and no binding is ever taken out of a record.
 //!
 //! Reading order: [`Tenant`], [`Binding`], [`LeaseTerms`], [`Registry`].
 
@@ -13,12 +13,14 @@ mod binding;
 mod error;
 mod external_id;
 mod registry;
+mod succession;
 mod tenant;
 mod terms;
 
 pub use binding::{Binding, BindingState, CloudSettings, NewBinding};
 pub use error::{ChangeError, RegistryError, TermsError};
-pub use external_id::ExternalId;
-pub use registry::{Change, Page, PageRequest, Registry};
+pub use external_id::{ExternalId, NotAnExternalId};
+pub use registry::{Change, HISTORY_PAGE, Page, PageRequest, Registry};
+pub use succession::Discontinuity;
 pub use tenant::{MAX_BINDINGS, RESERVED_PREFIX, Tenant, TenantState, UNDELETE_WINDOW};
 pub use terms::{CacheMode, LeaseTerms, RevocationBound};

@@ -31,7 +31,16 @@ pub struct PageRequest {
 impl PageRequest {
     /// 1000: a page of records of up to 64 bindings stays below what one answer should take.
     pub const MAX_SIZE: usize = 1000;
+
+    /// The size within its bounds.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.size.clamp(1, Self::MAX_SIZE)
+    }
 }
+
+/// Most revisions that [`Registry::history`] gives at once: 100 records of up to 64 bindings are some 13 MB at worst.
+pub const HISTORY_PAGE: usize = 100;
 
 /// One page of a listing, in order of id.
 #[derive(Debug, Clone)]
@@ -42,10 +51,13 @@ pub struct Page {
     pub more: bool,
 }
 
-/// Keeps tenants. The only state of Leasehold.
+/// Keeps tenants, and what they ever were. The only state of Leasehold.
 ///
-/// To write your own: `create` and `replace` are atomic and durable when they return; a record is replaced only if its
-/// revision is the one expected; every change is announced to [`changes`](Self::changes) *after* it can be read.
+/// To write your own: `create` and `replace` are atomic, and durable when they return; a caller who is gone before that does
+/// not know which of the two records is kept, but it is one of them, whole. A record is replaced only if its revision is the
+/// one expected, and only by one that [follows](Tenant::check_follows) it. Nothing that was kept is ever altered or removed:
+/// [`history`](Self::history) has it. Every change is announced to [`changes`](Self::changes) *after* it can be read, and
+/// also those that other processes made to the same store. `leasehold-registry` has a test-suite for implementations.
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
     /// Keeps a new tenant.
@@ -63,7 +75,8 @@ pub trait Registry: Send + Sync + 'static {
     /// Keeps `tenant` in place of the record of the same id.
     ///
     /// # Errors
-    /// [`RegistryError::Conflict`] unless the record's revision is `expected`; [`RegistryError::NotFound`].
+    /// [`RegistryError::Conflict`] unless the record's revision is `expected`; [`RegistryError::NotFound`];
+    /// [`RegistryError::Unfollowing`] unless `tenant` follows what it is to replace.
     async fn replace(&self, tenant: Tenant, expected: u64) -> Result<(), RegistryError>;
 
     /// One page of tenants in order of id.
@@ -71,6 +84,13 @@ pub trait Registry: Send + Sync + 'static {
     /// # Errors
     /// [`RegistryError::Unavailable`].
     async fn list(&self, page: PageRequest) -> Result<Page, RegistryError>;
+
+    /// What the record of this tenant was, revision by revision, from the first one later than `after` on: at most
+    /// [`HISTORY_PAGE`] of them, oldest first, the present one included. None for a tenant that never was.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unavailable`].
+    async fn history(&self, id: &TenantId, after: u64) -> Result<Vec<Arc<Tenant>>, RegistryError>;
 
     /// Announces changes from now on. A receiver that lags must read everything again.
     fn changes(&self) -> broadcast::Receiver<Change>;

@@ -29,6 +29,17 @@ pub enum TenantState {
     Suspended,
 }
 
+impl TenantState {
+    /// `ACTIVE` or `SUSPENDED`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+        }
+    }
+}
+
 /// Who owns keys: an account. A record is changed by taking it whole, applying one of the methods, and handing the
 /// result to [`crate::Registry::replace`].
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

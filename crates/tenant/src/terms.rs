@@ -54,6 +54,17 @@ pub enum CacheMode {
     Off,
 }
 
+impl CacheMode {
+    /// `on` or `off`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// The terms under which a tenant's leases run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "TermsRecord", into = "TermsRecord")]

@@ -139,6 +139,11 @@ impl Registry for FakeRegistry {
         self.0.records.list(page).await
     }
 
+    async fn history(&self, id: &TenantId, after: u64) -> Result<Vec<Arc<Tenant>>, RegistryError> {
+        self.asked().await?;
+        self.0.records.history(id, after).await
+    }
+
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.0.announced.subscribe()
     }
