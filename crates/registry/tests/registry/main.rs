@@ -1,6 +1,10 @@
-//! Every registry keeps the same promises: [`contract`] says which.
+//! Every registry keeps the same promises: [`contract`] says which, and the other modules what only one of them promises.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
+mod each_write;
+mod file;
+mod killed;
 mod memory;
 mod records;
+mod sqlite;
