@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_api::v1::key_service_server::KeyServiceServer;
 use leasehold_api::v1::tenant_service_server::TenantServiceServer;
@@ -9,9 +10,10 @@ use leasehold_audit::{AuditError, JsonLines, JsonLinesSettings, Sink};
 use leasehold_authz::RuleError;
 use leasehold_clock::{SystemClock, TimeSource};
 use leasehold_lease::Leases;
-use leasehold_registry::MemoryRegistry;
+use leasehold_registry::{Absent, MemoryRegistry, SqliteError, SqliteRegistry, SqliteSettings};
 use leasehold_secret::{Arena, ArenaConfig, OnUnlockable, SecretError};
 use leasehold_service::{OnAuditFailure, Service};
+use leasehold_tenant::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +25,9 @@ use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_
 use crate::listen::{self, ListenError, Listener};
 use crate::providers::{self, ProvidersError};
 use crate::reprove::{self, Feeds, ReproveError};
+
+/// How long to wait for the registry to close: as long as the service waits for a call to it.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,9 @@ pub enum StartError {
     /// The audit sink cannot be opened.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Tenants cannot be kept.
+    #[error(transparent)]
+    Registry(#[from] SqliteError),
     /// Nothing can be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -57,6 +65,7 @@ pub struct App {
     feeds: Option<Feeds>,
     server: Server,
     leases: Leases,
+    kept: Kept,
     health: HealthReporter,
     limits: Limits,
 }
@@ -68,8 +77,16 @@ pub struct Running {
     feed_endpoints: Vec<String>,
     server: Server,
     leases: Leases,
+    kept: Kept,
     health: HealthReporter,
     limits: Limits,
+}
+
+/// Where tenants are kept.
+#[derive(Clone)]
+enum Kept {
+    File(SqliteRegistry),
+    Memory(MemoryRegistry),
 }
 
 impl App {
@@ -88,6 +105,7 @@ impl App {
     pub async fn build_with_clock(config: Config, clock: Arc<dyn TimeSource>) -> Result<Self, StartError> {
         let arena = arena(&config.memory)?;
         let audit = sink(&config.audit, &clock)?;
+        let kept = Kept::open(&config, &clock).await?;
         let providers = providers::build(config.providers, &arena, &clock).await?;
         let providers = providers::with_sentinels(providers, config.sentinels, &config.deployment, &clock)?;
         let mut settings = leasehold_lease::Settings::default();
@@ -102,7 +120,7 @@ impl App {
         });
         let rules = config.rules.and(config.reprove.iter().flat_map(config::Reprove::rules))?;
         let service = Service::build(leasehold_service::Parts {
-            registry: Arc::new(MemoryRegistry::new()),
+            registry: kept.registry(),
             leases: leases.clone(),
             authorizer: Arc::new(rules),
             audit,
@@ -134,13 +152,13 @@ impl App {
         };
         let server = Server { routes, bounds, connections: Connections::default(), clock, ending, tasks };
         let listeners = listen::bind(&config.listen).await?;
-        Ok(Self { listeners, feeds, server, leases, health, limits: config.limits })
+        Ok(Self { listeners, feeds, server, leases, kept, health, limits: config.limits })
     }
 
     /// Begins to serve.
     #[must_use]
     pub fn run(self) -> Running {
-        let Self { listeners, feeds, server, leases, health, limits } = self;
+        let Self { listeners, feeds, server, leases, kept, health, limits } = self;
         let endpoints: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         for endpoint in &endpoints {
@@ -156,7 +174,7 @@ impl App {
         if let Some(feeds) = feeds {
             feeds.serve();
         }
-        Running { endpoints, addresses, feed_endpoints, server, leases, health, limits }
+        Running { endpoints, addresses, feed_endpoints, server, leases, kept, health, limits }
     }
 }
 
@@ -179,9 +197,10 @@ impl Running {
         &self.feed_endpoints
     }
 
-    /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, and wipes everything.
+    /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, wipes everything, and closes the
+    /// registry.
     pub async fn drain(self) {
-        let Self { server, leases, health, limits, .. } = self;
+        let Self { server, leases, kept, health, limits, .. } = self;
         tracing::info!(deadline = ?limits.drain.0, "draining");
         health.set_not_serving::<KeyServiceServer<Keys>>().await;
         health.set_not_serving::<TenantServiceServer<Tenants>>().await;
@@ -193,6 +212,37 @@ impl Running {
             () = server.clock.sleep(limits.drain.0) => tracing::warn!("the drain deadline passed; calls are cut"),
         }
         leases.end_all();
+        tokio::select! {
+            () = kept.close() => {}
+            () = server.clock.sleep(CLOSING) => tracing::warn!("the registry was left open; nothing is lost"),
+        }
+    }
+}
+
+impl Kept {
+    async fn open(config: &Config, clock: &Arc<dyn TimeSource>) -> Result<Self, SqliteError> {
+        let config::Registry::Sqlite { path } = &config.registry else {
+            tracing::warn!("tenants and bindings are kept in memory: they are gone when this process ends");
+            return Ok(Self::Memory(MemoryRegistry::new()));
+        };
+        let (path, deployment) = (path.clone(), config.deployment.clone());
+        let settings = SqliteSettings { path, deployment, absent: Absent::Create };
+        let registry = SqliteRegistry::open(settings, Arc::clone(clock)).await?;
+        tracing::info!(path = %registry.path().display(), "registry");
+        Ok(Self::File(registry))
+    }
+
+    fn registry(&self) -> Arc<dyn Registry> {
+        match self.clone() {
+            Self::File(registry) => Arc::new(registry),
+            Self::Memory(registry) => Arc::new(registry),
+        }
+    }
+
+    async fn close(self) {
+        if let Self::File(registry) = self {
+            registry.close().await;
+        }
     }
 }
 

@@ -37,7 +37,6 @@ async fn serve(args: &ServeArgs, hardening: &str) -> Result<(), Failure> {
     let config = config::load(args.config.as_deref(), std::env::vars_os())?;
     telemetry::start(&config.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), deployment = %config.deployment, hardening, "starting");
-    tracing::warn!("tenants and bindings are kept in memory: they are gone when this process ends");
     let running = App::build(config).await?.run();
     shutdown::told_to_end().await?;
     running.drain().await;

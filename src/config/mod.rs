@@ -6,6 +6,7 @@
 
 mod bound;
 mod load;
+mod registry;
 mod reprove;
 mod span;
 
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub use crate::providers::{Clouds as Providers, Operator, OperatorCloud};
 pub use load::{ConfigError, load};
+pub use registry::Registry;
 pub use reprove::{
     Credential, Holder, Reprove, ReproveCaller, ReproveConfigError, ReproveLimits, TlsFiles, TokenTerms,
 };
@@ -38,6 +40,9 @@ pub struct Config {
     /// Where to listen.
     #[serde(default)]
     pub listen: Listen,
+    /// Where tenants are kept.
+    #[serde(default)]
+    pub registry: Registry,
     /// Bounds of what callers may use.
     #[serde(default)]
     pub limits: Limits,
@@ -249,8 +254,18 @@ mod tests {
 
     #[test]
     fn unknown_settings_are_refused_in_every_section() {
-        for section in ["", "[listen]", "[limits]", "[audit]", "[memory]", "[lease]", "[log]", "[providers]"]
-        {
+        let sections = [
+            "",
+            "[listen]",
+            "[registry]",
+            "[limits]",
+            "[audit]",
+            "[memory]",
+            "[lease]",
+            "[log]",
+            "[providers]",
+        ];
+        for section in sections {
             let text = format!("deployment = 'prod'\n{section}\nno_such_setting = 1\n");
             let error = toml::from_str::<Config>(&text).unwrap_err();
             assert!(error.message().contains("no_such_setting"), "{section}: {error}");

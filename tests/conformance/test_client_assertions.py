@@ -131,6 +131,7 @@ class Service:
         azure = "LEASEHOLD__PROVIDERS__AZURE__"
         settings = {
             "LEASEHOLD__DEPLOYMENT": "conformance",
+            "LEASEHOLD__REGISTRY__KIND": "memory",
             "LEASEHOLD__LISTEN__TCP": f'["127.0.0.1:{self.port}"]',
             "LEASEHOLD__AUDIT__FILE": str(directory / "audit.jsonl"),
             "LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED": "true",

@@ -9,6 +9,7 @@ mod clock;
 mod cloud;
 mod demo;
 mod diagnosis;
+mod durability;
 mod expiry;
 mod feed;
 mod feeds;

@@ -1,7 +1,7 @@
 //! The real binary as a process, with a cloud and a tenant.
 
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,15 @@ use crate::world::{BINDING, activate, client_of, create_binding, create_tenant, 
 /// How long calls under way may go on when it is told to end.
 pub(crate) const DRAIN: Duration = Duration::from_secs(3);
 
-/// `leasehold serve` with a bare environment and this configuration.
-pub(crate) fn serve(settings: &[(&str, String)], log: &Path) -> Child {
-    let log = std::fs::File::create(log).unwrap();
+/// `leasehold serve` with a bare environment and this configuration. Tenants are kept in memory unless it says otherwise.
+pub(crate) fn serve(settings: &[(impl AsRef<str>, String)], log: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+    let keeps = settings.iter().any(|(name, _)| name.as_ref() == "LEASEHOLD__REGISTRY__PATH");
     Command::new(env!("CARGO_BIN_EXE_leasehold"))
         .arg("serve")
         .env_clear()
-        .envs(settings.iter().map(|(name, value)| (*name, value)))
+        .envs((!keeps).then_some(("LEASEHOLD__REGISTRY__KIND", "memory")))
+        .envs(settings.iter().map(|(name, value)| (name.as_ref(), value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -34,6 +36,7 @@ pub(crate) fn serve(settings: &[(&str, String)], log: &Path) -> Child {
 /// there does; and one tenant.
 pub(crate) struct Process {
     child: Child,
+    settings: Vec<(String, String)>,
     pub(crate) cloud: Simulator,
     pub(crate) estate: Arc<dyn Estate>,
     pub(crate) endpoint: String,
@@ -69,19 +72,35 @@ impl Process {
             ("LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED", "true".to_owned()),
         ];
         settings.extend_from_slice(more);
-        let environment = estate.environment();
-        settings.extend(environment.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let mut settings: Vec<_> =
+            settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        settings.extend(estate.environment());
         let child = serve(&settings, &directory.path().join("log"));
         let endpoint = format!("unix:{}", socket.display());
         let clock = JumpingClock::start();
         let client = client_of(&endpoint, &clock);
-        let mut process = Self { child, cloud: simulator, estate, endpoint, clock, client, directory };
-        process.wait_until_ready(socket).await;
+        let mut process =
+            Self { child, settings, cloud: simulator, estate, endpoint, clock, client, directory };
+        process.wait_until_ready().await;
         process.onboard().await;
         process
     }
 
-    async fn wait_until_ready(&mut self, socket: PathBuf) {
+    /// Kills it with SIGKILL and starts it again as it was.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.restart();
+        self.wait_until_ready().await;
+    }
+
+    /// Starts it again as it was, now that it has ended.
+    pub(crate) fn restart(&mut self) {
+        self.child = serve(&self.settings, &self.directory.path().join("log"));
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let socket = self.directory.path().join("leasehold.sock");
         eventually(async || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("it ended with {status}: {}", self.log());

@@ -191,6 +191,7 @@ fn server(estate: &dyn Estate) -> Config {
     let mut config = config::load(None, deployment).unwrap();
     config.listen.tcp = vec!["127.0.0.1:0".parse().unwrap()];
     config.limits.drain = Span(Duration::from_secs(3));
+    config.registry = config::Registry::Memory;
     // Many servers at once share what one process may lock.
     config.memory.arena_bytes = 256 * 1024;
     config.memory.danger_allow_unlocked = true;

@@ -183,6 +183,7 @@ fn config(setup: &Setup<'_>, providers: Providers, audit: &Path) -> Result<Confi
     config.listen.tcp = vec![setup.listen];
     config.listen.unix = setup.unix.clone().into_iter().collect();
     config.audit.file = Some(audit.to_owned());
+    config.registry = config::Registry::Memory;
     config.memory.danger_allow_unlocked = true;
     setup.log.clone_into(&mut config.log.filter);
     config.limits.drain = config::Span(Duration::from_secs(3));
