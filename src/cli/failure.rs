@@ -114,6 +114,9 @@ local_errors!(
     leasehold_envelope::EnvelopeError,
     leasehold_envelope::ContextError,
     leasehold_client::EndpointError,
+    leasehold_registry::ExportError,
+    leasehold_registry::SqliteError,
+    leasehold_tenant::RegistryError,
 );
 
 #[cfg(feature = "simulator")]

@@ -131,13 +131,27 @@ pub(crate) fn seconds(span: prost_types::Duration) -> f64 {
 }
 
 fn time(at: prost_types::Timestamp) -> Option<String> {
-    let at = SystemTime::try_from(at).ok()?;
-    Some(humantime::format_rfc3339_millis(at).to_string())
+    moment(SystemTime::try_from(at).ok()?)
+}
+
+/// `at` as in RFC 3339; none for a time that it cannot write, before 1970 or after the year 9999.
+pub(crate) fn moment(at: SystemTime) -> Option<String> {
+    const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok();
+    since.filter(|since| *since < YEAR_10000).map(|_| humantime::format_rfc3339_millis(at).to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_cannot_be_written_are_left_out() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(moment(at(253_402_300_799)).as_deref(), Some("9999-12-31T23:59:59.000Z"));
+        assert_eq!(moment(at(253_402_300_800)), None);
+        assert_eq!(moment(SystemTime::UNIX_EPOCH - Duration::from_nanos(1)), None);
+    }
 
     #[test]
     fn text_leaves_out_what_is_empty() {

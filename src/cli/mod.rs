@@ -10,6 +10,7 @@ mod kit;
 mod leases;
 mod output;
 mod prose;
+mod registry;
 mod tenant;
 mod verify;
 
@@ -82,6 +83,9 @@ pub enum Command {
     /// Watch leases.
     #[command(subcommand)]
     Leases(leases::LeasesCommand),
+    /// Write all tenants to a file, or put them back.
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  leasehold completions bash > /etc/bash_completion.d/leasehold")]
     Completions {
@@ -115,6 +119,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Binding(command) => binding::run(command, output).await,
         Command::Key(command) => key::run(command, output).await,
         Command::Leases(command) => leases::run(command, output).await,
+        Command::Registry(command) => registry::run(command, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "leasehold", &mut script);

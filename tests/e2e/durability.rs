@@ -3,7 +3,8 @@
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use leasehold_client::KeyLength;
+use leasehold_api::v1::ErrorReason;
+use leasehold_client::{ClientError, KeyLength};
 
 use crate::cloud::{Cloud, on_every_cloud};
 use crate::served::Process;
@@ -46,6 +47,48 @@ async fn a_process_that_drained_leaves_one_file_and_a_later_releases_is_refused(
     let says = "a later release of Leasehold wrote the registry";
     eventually(async || process.log().contains(says).then_some(())).await;
     assert_eq!(std::fs::read(&file).unwrap(), before, "it is left as it is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_lost_registry_is_rebuilt_from_an_export_that_was_made_while_it_was_in_use() {
+    let (mut process, file, directory) = keeping(Cloud::Aws).await;
+    let client = process.client.clone();
+    let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
+    let export = directory.path().join("tenants.yaml");
+    let export = export.to_str().unwrap();
+    process.command(&["registry", "export", "--file", export]);
+
+    process.kill();
+    std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    process.command(&["registry", "import", "--file", export, "--validate-only"]);
+    assert!(!file.exists(), "only asking makes no file");
+    let imported = process.command(&["registry", "import", "--file", export, "--json"]);
+    assert_eq!(imported.trim(), r#"{"created":1,"overwritten":0,"unchanged":0}"#);
+    process.restart();
+    process.wait_until_ready().await;
+    let again = client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await;
+    assert!(again.unwrap_or_else(|error| panic!("{error}: {}", process.log())).value.matches(&made.key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_what_is_imported_while_the_service_runs_is_in_force_in_moments() {
+    let (process, _file, directory) = keeping(Cloud::Aws).await;
+    let client = process.client.clone();
+    let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
+    let edited = process.command(&["registry", "export"]).replacen("state: ACTIVE", "state: SUSPENDED", 1);
+    let path = directory.path().join("edited.yaml");
+    std::fs::write(&path, edited).unwrap();
+    process.command(&["registry", "import", "--overwrite", "--file", path.to_str().unwrap()]);
+    // The service looks for changes every second; a record is read again unasked only after a minute.
+    eventually(async || {
+        let asked = client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await;
+        let Err(ClientError::Refused(refusal)) = asked else { return None };
+        (refusal.reason() == Some(ErrorReason::TenantSuspended)).then_some(())
+    })
+    .await;
+    let told = process.command(&["registry", "history", "acme"]);
+    let told: Vec<_> = told.lines().map(|line| line.split("  ").last().unwrap()).collect();
+    assert_eq!(told, ["created", "binding main created, PENDING", "binding main ACTIVE", "SUSPENDED"]);
 }
 
 fn files_beside(file: &Path) -> Vec<PathBuf> {

@@ -86,12 +86,27 @@ impl Process {
         process
     }
 
+    /// What another command prints that has the same configuration, and must succeed.
+    pub(crate) fn command(&self, arguments: &[&str]) -> String {
+        let settings = self.settings.iter().map(|(name, value)| (name, value));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+        let output = command.args(arguments).env_clear().envs(settings).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Kills it with SIGKILL and starts it again as it was.
     pub(crate) async fn kill_and_restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.kill();
         self.restart();
         self.wait_until_ready().await;
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Starts it again as it was, now that it has ended.
@@ -99,7 +114,7 @@ impl Process {
         self.child = serve(&self.settings, &self.directory.path().join("log"));
     }
 
-    async fn wait_until_ready(&mut self) {
+    pub(crate) async fn wait_until_ready(&mut self) {
         let socket = self.directory.path().join("leasehold.sock");
         eventually(async || {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -8,14 +8,11 @@ use leasehold_authz::Operation;
 use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{LeaseError, LeaseView};
 use leasehold_tenant::{
-    CacheMode, LeaseTerms, PageRequest, RESERVED_PREFIX, RevocationBound, Tenant, TermsError,
+    CacheMode, LeaseTerms, PageRequest, RESERVED_PREFIX, RevocationBound, Tenant, TermsError, is_display_name,
 };
 
 use crate::directory::subjects;
 use crate::{Caller, ChangeOptions, Listing, Mode, Paging, Service, ServiceError};
-
-/// Longest display name, in characters.
-const MAX_DISPLAY_NAME: usize = 128;
 
 /// What is to be different about a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,8 +280,7 @@ fn check_unreserved(id: &TenantId) -> Result<(), ServiceError> {
 }
 
 fn check_display_name(name: &str) -> Result<(), ServiceError> {
-    let bounded = name.chars().count() <= MAX_DISPLAY_NAME;
-    if bounded && !name.chars().any(char::is_control) {
+    if is_display_name(name) {
         Ok(())
     } else {
         Err(ServiceError::invalid(

@@ -10,6 +10,7 @@
 //! Reading order: [`Tenant`], [`Binding`], [`LeaseTerms`], [`Registry`].
 
 mod binding;
+mod difference;
 mod error;
 mod external_id;
 mod registry;
@@ -18,9 +19,12 @@ mod tenant;
 mod terms;
 
 pub use binding::{Binding, BindingState, CloudSettings, NewBinding};
+pub use difference::Difference;
 pub use error::{ChangeError, RegistryError, TermsError};
 pub use external_id::{ExternalId, NotAnExternalId};
 pub use registry::{Change, HISTORY_PAGE, Page, PageRequest, Registry};
 pub use succession::Discontinuity;
-pub use tenant::{MAX_BINDINGS, RESERVED_PREFIX, Tenant, TenantState, UNDELETE_WINDOW};
+pub use tenant::{
+    MAX_BINDINGS, MAX_DISPLAY_NAME, RESERVED_PREFIX, Tenant, TenantState, UNDELETE_WINDOW, is_display_name,
+};
 pub use terms::{CacheMode, LeaseTerms, RevocationBound};

@@ -51,7 +51,7 @@ impl Tenant {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::SystemTime;
 
     use leasehold_envelope::{EncryptionContext, Hierarchy};
@@ -61,7 +61,7 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn acme() -> Tenant {
+    pub(crate) fn acme() -> Tenant {
         let new = NewBinding {
             provider: "test".parse().unwrap(),
             key: "key-1".parse().unwrap(),

@@ -19,6 +19,15 @@ pub const UNDELETE_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 /// is derived from the tenant's id.
 pub const RESERVED_PREFIX: &str = "leasehold-";
 
+/// Longest display name, in characters.
+pub const MAX_DISPLAY_NAME: usize = 128;
+
+/// Whether `name` may be a tenant's display name: at most [`MAX_DISPLAY_NAME`] characters, none of them a control character.
+#[must_use]
+pub fn is_display_name(name: &str) -> bool {
+    name.chars().count() <= MAX_DISPLAY_NAME && !name.chars().any(char::is_control)
+}
+
 /// Whether the operator lets a tenant be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -47,7 +56,7 @@ impl TenantState {
 pub struct Tenant {
     /// The tenant's id.
     pub id: TenantId,
-    /// For people; at most 128 characters.
+    /// For people; see [`is_display_name`].
     pub display_name: String,
     /// Whether the operator lets it be served.
     pub state: TenantState,

@@ -3,6 +3,7 @@
 
 mod contract;
 mod each_write;
+mod exchange;
 mod file;
 mod killed;
 mod memory;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use leasehold_envelope::{EncryptionContext, Hierarchy, WrappedKey};
+use leasehold_envelope::{Body, EncryptionContext, Envelope, Header, Hierarchy, WrappedKey};
 use leasehold_ids::TenantId;
-use leasehold_tenant::{CacheMode, CloudSettings, LeaseTerms, NewBinding, Page, Tenant};
+use leasehold_tenant::{Binding, CacheMode, CloudSettings, LeaseTerms, NewBinding, Page, Tenant};
 
 /// A moment that no unit coarser than a nanosecond can tell.
 pub(crate) fn now() -> SystemTime {
@@ -45,8 +45,23 @@ pub(crate) fn with_binding(tenant: Tenant, id: &str) -> Tenant {
 pub(crate) fn activated(tenant: Tenant, id: &str) -> Tenant {
     let id = id.parse().unwrap();
     let verified = tenant.binding(&id).unwrap().version;
-    let canary = WrappedKey::try_from((0..=255).collect::<Vec<u8>>()).unwrap();
+    let canary = canary(tenant.binding(&id).unwrap());
     tenant.with_activated(&id, verified, canary, now()).unwrap()
+}
+
+/// An envelope as activation makes it, whose ciphertext has every byte there is.
+fn canary(binding: &Binding) -> WrappedKey {
+    let header = Header {
+        hierarchy: binding.hierarchy,
+        provider: binding.provider.clone(),
+        key_id: binding.key.clone(),
+        key_version: "".parse().unwrap(),
+        tenant: binding.name.tenant().clone(),
+        binding: binding.name.binding().clone(),
+        context: binding.canary_context.commitment(),
+    };
+    let ciphertext = (0..=255).collect::<Vec<u8>>().into();
+    Envelope::new(header, Body::Direct { ciphertext }).unwrap().encode()
 }
 
 /// A tenant with a binding in every state, and every field other than it begins with.
