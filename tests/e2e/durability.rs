@@ -3,12 +3,13 @@
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use leasehold_api::v1::ErrorReason;
-use leasehold_client::{ClientError, KeyLength};
+use leasehold_api::v1::{self, ErrorReason};
+use leasehold_client::{Client, ClientError, KeyLength};
+use leasehold_cloudsim::log::CallQuery;
 
 use crate::cloud::{Cloud, on_every_cloud};
 use crate::served::Process;
-use crate::world::{context, eventually, id};
+use crate::world::{Tenants, activate, context, create_binding, eventually, id, soon};
 
 /// A process whose tenants are kept in a file, which is in a directory that is made for it.
 async fn keeping(cloud: Cloud) -> (Process, PathBuf, tempfile::TempDir) {
@@ -28,6 +29,53 @@ async fn p5_tenants_and_what_was_wrapped_for_them_outlive_kill_9(cloud: Cloud) {
     assert!(again.value.matches(&made.key));
     client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap();
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_kill_9_at_any_call_of_an_activation_leaves_it_made_or_not() {
+    let (mut process, _file, _directory) = keeping(Cloud::Aws).await;
+    let (client, control) = (process.client.clone(), process.cloud.control());
+    let query = CallQuery { matching: process.estate.about("acme"), ..CallQuery::default() };
+    for calls in 1.. {
+        let (before, name) = (active(&client).await, format!("b{calls}"));
+        let created = create_binding(&client, "acme", &name, process.estate.binding("acme")).await.unwrap();
+        process.estate.let_in("acme", &created.external_id);
+        control.clear_calls();
+        let mut activation = tokio::spawn({
+            let (client, name) = (client.clone(), name.clone());
+            async move { activate(&client, "acme", &name).await }
+        });
+        let came_through = tokio::select! {
+            _ = soon(control.wait_for_calls(&query, calls)) => false,
+            activated = &mut activation => activated.unwrap().is_ok(),
+        };
+        process.kill();
+        // It would be tried again.
+        activation.abort();
+        process.restart();
+        process.wait_until_ready().await;
+
+        let after = active(&client).await;
+        assert!(after == name || after == before && !came_through, "{after} in place of {before}");
+        if after == before {
+            activate(&client, "acme", &name).await.unwrap();
+        }
+        if came_through {
+            assert!(calls > 3, "it was killed {calls} times");
+            return;
+        }
+    }
+}
+
+/// The one binding of the tenant that is ACTIVE.
+async fn active(client: &Client) -> String {
+    let list = v1::ListBindingsRequest { parent: "tenants/acme".into(), ..Default::default() };
+    let listed = client.tenants(list, |mut t: Tenants, q| async move { t.list_bindings(q).await }).await;
+    let active = |binding: &v1::Binding| binding.state() == v1::BindingState::Active;
+    match &listed.unwrap().bindings.into_iter().filter(active).collect::<Vec<_>>()[..] {
+        [binding] => binding.name.rsplit('/').next().unwrap().to_owned(),
+        several => panic!("{} are ACTIVE", several.len()),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
