@@ -9,6 +9,7 @@ use leasehold_tenant::RegistryError;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READONLY: i32 = 8;
+const IOERR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
@@ -135,6 +136,17 @@ pub enum SqliteError {
         #[source]
         source: Source,
     },
+    /// The disk failed. A quota that is used up counts as that.
+    #[error(
+        "the disk failed under the registry {path}: see what the kernel logged, and whether a quota is used up"
+    )]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: Source,
+    },
     /// The file is not what SQLite wrote.
     #[error("the registry {path} is damaged: put back a copy, or import an export into a new file")]
     Damaged {
@@ -166,6 +178,7 @@ impl SqliteError {
         match code.map(|code: i32| code & 0xff) {
             Some(BUSY | LOCKED) => Self::Locked { path, source },
             Some(READONLY) => Self::ReadOnly { path, source },
+            Some(IOERR) => Self::Disk { path, source },
             Some(FULL) => Self::Full { path, source },
             Some(CORRUPT) => Self::Damaged { path, source },
             Some(NOTADB) => Self::NotARegistry { path },

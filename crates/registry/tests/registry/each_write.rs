@@ -74,8 +74,8 @@ fn change_and_be_killed(file: &File, limited: Limited, room: u64) -> ExitStatus 
         .unwrap()
 }
 
-/// Before, in the middle of and after everything that is written to a file, and a log.
-fn cuts() -> impl Iterator<Item = u64> {
+/// Lengths of a file before, in the middle of and after everything that is written to it, and to a log.
+pub(crate) fn cuts() -> impl Iterator<Item = u64> {
     let mut cuts: Vec<_> = (0..LONGEST / PAGE)
         .flat_map(|page| {
             let frame = LOG_HEADER + page * (FRAME_HEADER + PAGE);

@@ -4,6 +4,7 @@
 mod contract;
 mod each_write;
 mod exchange;
+mod failing_disk;
 mod file;
 mod killed;
 mod memory;
