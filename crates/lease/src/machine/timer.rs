@@ -10,7 +10,10 @@ impl Machine {
     pub(crate) fn tick(&mut self, now: Now) -> Option<Start> {
         self.expire(now);
         if matches!(self.phase, Phase::Idle) && self.quiet_ends().is_some_and(|at| at <= now.at) {
+            // Whoever holds is not forgotten: its retry is due, for we come late if the machine slept or its clock jumped.
+            let retry_at = self.retry_at;
             self.forget_failures();
+            self.retry_at = retry_at;
         }
         let asleep = matches!(self.phase, Phase::Idle | Phase::Suspended(_));
         if !asleep && self.idle_at().is_some_and(|at| at <= now.at) {

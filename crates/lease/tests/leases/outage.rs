@@ -126,3 +126,15 @@ async fn p3_a_denial_that_follows_an_outage_is_a_denial() {
     assert_eq!(bench.state(), LeaseState::Denied);
     assert!(matches!(bench.unwrap(&wrapped).await, Err(LeaseError::Denied(_))));
 }
+
+#[tokio::test]
+async fn p10_a_hold_outlives_an_outage_that_the_process_is_suspended_in() {
+    let bench = Bench::new().await;
+    bench.cloud.both(Mood::Outage);
+    let _hold = bench.leases.hold(&bench.subject()).unwrap();
+    bench.clock.settle().await;
+    bench.clock.suspend_for(S(30));
+    bench.cloud.both(Mood::Allow);
+    bench.clock.advance(S(10)).await;
+    assert_eq!(bench.state(), LeaseState::Live);
+}
