@@ -24,7 +24,7 @@ use leasehold_secret::Arena;
 use self::quiet::Quiet;
 use crate::flights::{Basis, Flight, Flights, Landing, Start, Urgency};
 use crate::live::{Live, Proof};
-use crate::{EndReason, LeaseError, LeaseState, Subject, schedule};
+use crate::{EndReason, LeaseError, LeaseState, Subject};
 
 /// A reading of the clock.
 #[derive(Debug, Clone, Copy)]
@@ -183,12 +183,7 @@ impl Machine {
         if !self.flights.has_place() {
             return Step::Wait(self.flights.queue(), None);
         }
-        let soon = now.at + schedule::WANTED_WITHIN;
-        let by = match &self.phase {
-            Phase::Live(live) => soon.min(self.expires(live)),
-            _ => soon,
-        };
-        let (start, landing) = self.begin(Urgency::Needed { by });
+        let (start, landing) = self.begin(self.wanted(now));
         Step::Wait(landing, Some(start))
     }
 

@@ -56,6 +56,18 @@ fn p9_a_proof_that_is_wanted_now_goes_behind_the_renewals_of_the_next_seconds() 
 }
 
 #[test]
+fn p9_a_proof_that_waited_for_a_place_is_as_urgent_as_it_was_wanted() {
+    let mut machine = machine();
+    for _ in 0..2 {
+        assert!(matches!(machine.reprove(NOW), Step::Wait(_, Some(_))));
+    }
+    assert!(matches!(machine.reprove(NOW), Step::Wait(_, None)), "the places are taken");
+    machine.flights.remove(0);
+    let start = machine.tick(NOW).unwrap();
+    assert_eq!(start.urgency, Urgency::Needed { by: NOW.at + Duration::from_secs(5) });
+}
+
+#[test]
 fn p1_of_several_verdicts_that_are_awaited_each_keeps_what_is_held_from_being_served() {
     let mut machine = machine();
     let (first, second) = (watch::Sender::new(None), watch::Sender::new(None));

@@ -4,6 +4,7 @@ use leasehold_clock::Moment;
 
 use super::{Machine, Now, Phase};
 use crate::flights::{Start, Urgency};
+use crate::schedule::WANTED_WITHIN;
 
 impl Machine {
     /// Does whatever is due, and says which proof to begin.
@@ -19,10 +20,12 @@ impl Machine {
         if !asleep && self.idle_at().is_some_and(|at| at <= now.at) {
             self.release();
         }
-        if self.flights.can_dequeue() || self.due().is_some_and(|at| at <= now.at) {
-            return Some(self.begin(self.urgency(now)).0);
-        }
-        None
+        let urgency = match self.flights.can_dequeue() {
+            true => self.wanted(now),
+            false if self.due().is_some_and(|at| at <= now.at) => self.urgency(now),
+            false => return None,
+        };
+        Some(self.begin(urgency).0)
     }
 
     /// Gives up what is held, for the next use to prove anew.
@@ -40,6 +43,16 @@ impl Machine {
             Phase::Live(live) => Urgency::Needed { by: self.expires(live) },
             _ => Urgency::Needed { by: now.at + self.bound() },
         }
+    }
+
+    /// How soon a proof is needed that somebody wants now.
+    pub(super) fn wanted(&self, now: Now) -> Urgency {
+        let soon = now.at + WANTED_WITHIN;
+        let by = match &self.phase {
+            Phase::Live(live) => soon.min(self.expires(live)),
+            _ => soon,
+        };
+        Urgency::Needed { by }
     }
 
     /// When to tick next; `None` if only somebody from outside can bring the lease to life.
