@@ -13,7 +13,7 @@ use leasehold_envelope::KeyVersion;
 use leasehold_ids::{BindingName, LeaseEpoch};
 use leasehold_provider::ProviderError;
 use leasehold_tenant::Binding;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::bonds::Bonds;
 use crate::canary::Canary;
@@ -145,15 +145,23 @@ impl Family {
         looks
     }
 
-    /// The same after a wrap under `version` that its dates forbid: at once, and then at most one in `interval`.
-    pub(crate) fn begin_look_for_newer(&self, version: &KeyVersion, interval: Duration, now: Moment) -> bool {
+    /// The same after a wrap under `version` that its dates forbid: at once, and then at most one in `interval`. What ends
+    /// when the look does, and, if it is to begin now, what to drop then.
+    pub(crate) fn begin_look_for_newer(
+        &self,
+        version: &KeyVersion,
+        interval: Duration,
+        now: Moment,
+    ) -> (watch::Receiver<()>, Option<watch::Sender<()>>) {
         let mut bonds = self.lock();
         let due = bonds.outdated.is_none_or(|at| now.since(at) >= interval);
-        let looks = due && bonds.has_versions() && bonds.wrapping() == version;
-        if looks {
+        if due && bonds.has_versions() && bonds.wrapping() == version {
+            let (looking, over) = watch::channel(());
             (bonds.looked, bonds.outdated) = (Some(now), Some(now));
+            bonds.looking = over.clone();
+            return (over, Some(looking));
         }
-        looks
+        (bonds.looking.clone(), None)
     }
 
     /// The next proof is followed by a look, however long ago the last one was.

@@ -44,14 +44,26 @@ impl Cell {
         }
     }
 
-    /// A request was told that this version, which wraps, is out of its dates: whether another one wraps. What is held goes
-    /// on; the version may be read as before.
+    /// A request was told that this version, which wraps, is out of its dates: whether another one wraps. All who are told so
+    /// at once wait for the same answer, which belongs to none of them. What is held goes on; the version may be read as
+    /// before.
     pub(crate) async fn look_for_newer(self: &Arc<Self>, subject: &Subject, session: &Session) {
         let (hub, version) = (self.hub(), &self.id().key_version);
         let interval = hub.settings.suspicion_interval;
-        if !self.family().begin_look_for_newer(version, interval, hub.clock.now()) {
-            return;
+        let (mut over, begun) = self.family().begin_look_for_newer(version, interval, hub.clock.now());
+        if let Some(looking) = begun {
+            let (cell, subject, session) = (Arc::clone(self), subject.clone(), session.clone());
+            hub.runtime.spawn(async move {
+                cell.find_newer(&subject, &session).await;
+                drop(looking);
+            });
         }
+        // Nothing is ever sent: this ends with the look, and so within the time that the cloud has to answer it and to prove.
+        let _ = over.changed().await;
+    }
+
+    async fn find_newer(self: &Arc<Self>, subject: &Subject, session: &Session) {
+        let hub = self.hub();
         let deadline = hub.clock.now() + hub.settings.proof_deadline;
         if let Some(named) = self.ask_which_wraps(session).await
             && let Some(landing) = self.prove_wrapping(subject, &named)

@@ -7,6 +7,7 @@ use leasehold_clock::Moment;
 use leasehold_envelope::{KeyId, KeyVersion};
 use leasehold_ids::LeaseEpoch;
 use leasehold_provider::ProviderError;
+use tokio::sync::watch;
 
 use crate::LeaseState;
 use crate::canary::Canary;
@@ -39,6 +40,8 @@ pub(super) struct Bonds {
     pub(super) looked: Option<Moment>,
     /// When it was last asked because a wrap was refused for its date.
     pub(super) outdated: Option<Moment>,
+    /// Ends when that question, and what followed from it, does.
+    pub(super) looking: watch::Receiver<()>,
     /// Versions that were live once, the newest last.
     pub(super) proven: Vec<Proven>,
     /// The leases that are not idle.
@@ -75,6 +78,7 @@ impl Bonds {
             unnamed: None,
             looked: None,
             outdated: None,
+            looking: watch::channel(()).1,
             proven: Vec::new(),
             states: Vec::new(),
             epoch: None,

@@ -249,6 +249,46 @@ async fn a_wrap_that_comes_too_late_finds_the_newer_version_at_once() {
 }
 
 #[tokio::test]
+async fn all_wraps_that_come_too_late_together_find_the_newer_version() {
+    let bench = Bench::versioned().await;
+    bench.wrapped().await;
+    bench.cloud.rotate("2");
+    bench.cloud.set_version("1", Mood::Expired);
+    let before = bench.cloud.count(Call::Describe);
+    let wrapping: Vec<_> = (0..100)
+        .map(|_| {
+            let (leases, subject) = (bench.leases.clone(), bench.subject());
+            tokio::spawn(async move {
+                let made = leases.generate(&subject, KeyLength::B32, &EncryptionContext::empty()).await?;
+                made.release().map(|made| version_of(&made.value.wrapped))
+            })
+        })
+        .collect();
+    for request in wrapping {
+        assert_eq!(request.await.unwrap().unwrap(), "2");
+    }
+    assert_eq!(bench.cloud.count(Call::Describe), before + 1);
+}
+
+#[tokio::test]
+async fn a_wrap_that_goes_away_takes_no_look_for_a_newer_version_with_it() {
+    let bench = Bench::versioned().await;
+    bench.wrapped().await;
+    bench.cloud.rotate("2");
+    bench.cloud.set_version("1", Mood::Expired);
+    let mut look = bench.cloud.hold(Call::Describe);
+    let (leases, subject) = (bench.leases.clone(), bench.subject());
+    let gone = tokio::spawn(async move {
+        leases.generate(&subject, KeyLength::B32, &EncryptionContext::empty()).await.map(|_| ())
+    });
+    look.reached().await;
+    gone.abort();
+    look.go_on();
+    bench.clock.settle().await;
+    assert_eq!(generate(&bench).await.unwrap(), "2");
+}
+
+#[tokio::test]
 async fn p2_a_wrap_that_comes_too_late_has_the_lease_proven_all_the_same() {
     let bench = Bench::versioned().await;
     let wrapped = bench.wrapped().await;
