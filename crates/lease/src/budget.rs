@@ -107,8 +107,8 @@ impl Budget {
         Self { clock, state: Arc::new(Mutex::new(state)), arrived: Arc::default() }
     }
 
-    /// Completes when it is the caller's turn, who asks on behalf of `tenant`. A caller that goes away loses its place and nothing else. The queue is
-    /// bounded by the flights that the leases allow: two for each.
+    /// Completes when it is the caller's turn, who asks on behalf of `tenant`. A caller that goes away loses its place and
+    /// nothing else. The queue is bounded by the flights that the leases allow: two for each.
     pub(crate) async fn turn(&self, urgency: Urgency, tenant: &TenantId) {
         let turn = {
             let mut state = self.lock();

@@ -17,8 +17,6 @@ pub enum EndReason {
     Deleted,
     /// The binding was changed or retired.
     Changed,
-    /// The machine was restored from a snapshot.
-    Restored,
     /// The service is shutting down.
     ShuttingDown,
 }
@@ -29,7 +27,6 @@ impl std::fmt::Display for EndReason {
             Self::Suspended => "the tenant is suspended",
             Self::Deleted => "the tenant is deleted",
             Self::Changed => "the binding changed in between",
-            Self::Restored => "the machine was restored from a snapshot",
             Self::ShuttingDown => "the service is shutting down",
         })
     }
