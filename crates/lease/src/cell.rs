@@ -16,10 +16,10 @@ use crate::family::{Family, Turn};
 use crate::flights::{Landing, Start};
 use crate::forbidden::Forbidden;
 use crate::hub::Hub;
-use crate::lent::Lent;
+use crate::lent::{Lent, Loan};
 use crate::live::Live;
 use crate::machine::{Machine, Now, Outcome, Reach};
-use crate::prover::{Answered, Prover, is_of_principal};
+use crate::prover::{Answered, Prover};
 use crate::subject::LeaseId;
 use crate::{LeaseError, LeaseEvent, LeaseState, Subject};
 
@@ -86,21 +86,27 @@ impl Cell {
         self.act(&mut self.lock(), act)
     }
 
-    /// Carries out a proof that the machine asked for, and what is due after it.
+    /// Carries out a proof that the machine asked for, and what is due after it; by what callers lent to no proof of their
+    /// own, if nothing else proves it.
     pub(crate) fn launch(self: &Arc<Self>, start: Start) {
-        let cell = Arc::clone(self);
+        self.launch_with(start, None);
+    }
+
+    /// The same for a request, by what its caller lends.
+    pub(crate) fn launch_with(self: &Arc<Self>, start: Start, loan: Option<Loan<'_>>) {
+        let (cell, loan) = (Arc::clone(self), loan.map(|loan| loan.canary()));
         self.hub.runtime.spawn(async move {
             // Should the task be torn down, its waiters are told.
             let version = start.subject.binding.version;
             let mut flight = InFlight { cell: &cell, id: Some(start.flight), version, lent: None };
             let key_version = &cell.id.key_version;
             let place = cell.family.place(key_version).await;
-            let exhibit = cell.family.exhibit(&start.subject.binding, key_version, cell.lent.newest());
-            let exhibit = match exhibit {
+            let loan = loan.or_else(|| cell.lent.newest());
+            let exhibit = match cell.family.exhibit(&start.subject.binding, key_version, loan) {
                 Ok(exhibit) => exhibit,
                 Err(error) => return flight.land(Outcome::Failed(error), None),
             };
-            flight.lent = exhibit.lent();
+            flight.lent = exhibit.lent().cloned();
             let pause = || cell.pause(start.flight);
             let answered = cell.prover.prove(&start, key_version, exhibit, pause).await;
             drop(place);
@@ -115,14 +121,14 @@ impl Cell {
                 flight.land(Outcome::Proven(proof), opened);
                 self.look(&start.subject, &session).await;
             }
-            (Outcome::Denied { error, reach: Reach::Version }, Some(session)) => {
+            (Outcome::Denied { error, reach: reach @ (Reach::Version | Reach::Loan) }, Some(session)) => {
                 // It counts from now on; who waits may be told of another version that wraps.
                 let ended = self.with(|machine, now| machine.note_denial(start.flight, &error, now));
-                if ended || (flight.lent.is_some() && is_of_principal(&error)) {
+                if ended || reach == Reach::Loan {
                     self.suspect_others();
                 }
                 self.look_for_successor(&start.subject, &session).await;
-                flight.land(Outcome::Denied { error, reach: Reach::Version }, None);
+                flight.land(Outcome::Denied { error, reach }, None);
             }
             (outcome, _) => flight.land(outcome, None),
         }

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use self::bonds::Bonds;
 use crate::canary::Canary;
 use crate::hub::MAX_VERSIONS;
-use crate::lent::{Exhibit, Fingerprint, Loan};
+use crate::lent::{Exhibit, Loan};
 use crate::strangers::AT_ONCE;
 use crate::{LeaseError, LeaseEvent, LeaseState, LeaseView, Subject};
 
@@ -101,12 +101,22 @@ impl Family {
         }
     }
 
-    /// Whether a request for `version` may take the place of another version, should it have to: not at will, or requests
-    /// for more versions in turn than there are places would each cost a proof.
-    pub(crate) fn take_turn(&self, version: &KeyVersion, now: Moment) -> Result<(), LeaseError> {
+    /// Whether a request for `version` may begin a proof, should it have to. It may take the place of another version, but
+    /// not at will, or requests for more versions in turn than there are places would each cost a proof. Nor is there a
+    /// proof at will where it opens what the caller lent, who may lend something that is no good each time.
+    ///
+    /// # Errors
+    /// [`LeaseError::TooManyVersions`], or that we throttle.
+    pub(crate) fn may_begin(&self, version: &KeyVersion, lends: bool, now: Moment) -> Result<(), LeaseError> {
         let mut bonds = self.lock();
-        let has_none = bonds.state_of(version) == LeaseState::Idle && bonds.wrapping() != version;
-        match has_none && bonds.in_use() >= MAX_VERSIONS && bonds.knows(version) {
+        // Strangers were charged when they were let in.
+        if !bonds.knows(version) || bonds.wrapping() == version {
+            return Ok(());
+        }
+        if lends && bonds.needs_loan(version) {
+            bonds.strangers.admit_loan(now)?;
+        }
+        match bonds.state_of(version) == LeaseState::Idle && bonds.in_use() >= MAX_VERSIONS {
             true => bonds.turns.take(now).map_err(|_| LeaseError::TooManyVersions),
             false => Ok(()),
         }
@@ -300,27 +310,34 @@ impl Family {
         self.places.acquire().await.ok()
     }
 
-    /// A proof of `version`, by what was lent for it, came to nothing.
+    /// A proof of `version` came to nothing, because of what was lent for it if that was `refused`.
     pub(crate) fn failed(
         &self,
         version: &KeyVersion,
         error: &LeaseError,
-        lent: Option<Fingerprint>,
+        refused: Option<&Canary>,
         now: Moment,
     ) {
         let mut bonds = self.lock();
-        if !bonds.knows(version) {
-            bonds.strangers.failed(version, lent, error, now);
+        let loan = refused.map(Canary::fingerprint);
+        match (&loan, bonds.knows(version)) {
+            (Some(loan), true) => {
+                bonds.drop_lent(version, loan);
+                bonds.strangers.spend_on_loan(now);
+            }
+            (None, true) => return,
+            (_, false) => {}
         }
+        bonds.strangers.failed(version, loan, error, now);
     }
 
-    /// Whether this very wrapped key was refused just now, whose version is a stranger.
+    /// Whether this very wrapped key was refused just now as what was to prove its version.
     ///
     /// # Errors
     /// What it was refused with.
     pub(crate) fn recall(&self, version: &KeyVersion, lent: Loan<'_>, now: Moment) -> Result<(), LeaseError> {
         let mut bonds = self.lock();
-        if bonds.knows(version) || !bonds.strangers.remembers(now) {
+        if bonds.state_of(version) == LeaseState::Live || !bonds.strangers.remembers(now) {
             return Ok(());
         }
         bonds.strangers.recall(version, Some(lent.fingerprint()))

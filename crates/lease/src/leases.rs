@@ -221,8 +221,11 @@ impl Leases {
         lent: Option<Loan<'_>>,
     ) -> Result<Run, LeaseError> {
         let cell = self.0.cell(id, subject)?;
-        cell.family().take_turn(&id.key_version, self.0.clock.now())?;
-        self.look(cell, subject, lent, |machine, now| machine.step(subject.binding.version, now)).await
+        self.look(cell, subject, lent, |cell, machine, now| {
+            let may_begin = || cell.family().may_begin(&id.key_version, lent.is_some(), now.at);
+            machine.step_if(subject.binding.version, now, may_begin)
+        })
+        .await
     }
 
     /// The same lease with a session newer than that of `used`, which the cloud no longer honours.
@@ -232,7 +235,7 @@ impl Leases {
         subject: &Subject,
         lent: Option<Loan<'_>>,
     ) -> Result<Run, LeaseError> {
-        self.look(Arc::clone(&used.cell), subject, lent, |machine, now| {
+        self.look(Arc::clone(&used.cell), subject, lent, |_, machine, now| {
             machine.renew_now(&used.live, subject.binding.version, now)
         })
         .await
@@ -253,7 +256,7 @@ impl Leases {
         mut cell: Arc<Cell>,
         subject: &Subject,
         lent: Option<Loan<'_>>,
-        ask: impl Fn(&mut Machine, Now) -> Step,
+        ask: impl Fn(&Cell, &mut Machine, Now) -> Step,
     ) -> Result<Run, LeaseError> {
         let deadline = self.deadline();
         for _ in 0..MAX_LOOKS {
@@ -262,7 +265,7 @@ impl Leases {
             }
             let step = cell.enter(|machine, now| {
                 machine.follow(subject, now);
-                ask(machine, now)
+                ask(&cell, machine, now)
             });
             match step {
                 None => cell = self.0.cell(cell.id(), subject)?,
@@ -278,14 +281,13 @@ impl Leases {
                 Some(Step::Wait(landing, start)) => {
                     let ours = start.is_some();
                     if let Some(start) = start {
-                        lent.into_iter().for_each(|lent| cell.lent.replace(lent));
-                        cell.launch(start);
+                        lent.into_iter().for_each(|lent| cell.lent.offer(lent));
+                        cell.launch_with(start, lent);
                     }
                     match cell.landed(landing, deadline).await {
                         Ok(()) | Err(LeaseError::LeaseOver) => {}
-                        // What was refused is what another caller lent.
-                        Err(LeaseError::Rejected(_) | LeaseError::RequestDenied(_))
-                            if !ours && !cell.family().standing(&cell.id().key_version).known => {}
+                        // What was refused is what another caller lent. Of anything else the next look tells.
+                        Err(LeaseError::Rejected(_) | LeaseError::RequestDenied(_)) if !ours => {}
                         Err(error) => return Err(error),
                     }
                 }

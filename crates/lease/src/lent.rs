@@ -8,9 +8,11 @@
 //!
 //! A caller chose it, and so its failure says less: that it is rejected is its caller's affair, and that the principal may
 //! not use the key ends nothing but what it was to prove, because a policy could forbid one encryption context. The
-//! other versions are proven at once, each by what its own proof opens.
+//! other versions are proven at once, each by what its own proof opens. Whoever else waited for that proof begins another,
+//! with what they lend themselves.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use leasehold_envelope::{EncryptionContext, Header};
 use leasehold_provider::Ciphertext;
@@ -30,10 +32,10 @@ pub(crate) enum Exhibit {
 
 impl Exhibit {
     /// What of it a caller lent.
-    pub(crate) fn lent(&self) -> Option<Fingerprint> {
+    pub(crate) fn lent(&self) -> Option<&Canary> {
         match self {
             Self::Open(kept) if !kept.is_lent() => None,
-            Self::Open(lent) | Self::Make { or: Some(lent) } => Some(lent.fingerprint()),
+            Self::Open(lent) | Self::Make { or: Some(lent) } => Some(lent),
             Self::Make { or: None } => None,
         }
     }
@@ -52,7 +54,7 @@ pub(crate) struct Loan<'a> {
 pub(crate) struct Fingerprint([u8; 32]);
 
 impl Loan<'_> {
-    fn canary(&self) -> Canary {
+    pub(crate) fn canary(&self) -> Canary {
         Canary::lent(self.header.digest(), self.ciphertext.clone(), self.context.clone())
     }
 
@@ -78,22 +80,49 @@ impl Canary {
     }
 }
 
-/// What callers lent to the proofs of one version.
+/// Most refused loans that are remembered. With more, a proof may be spent on one that was refused before, and nothing else.
+const REFUSED: usize = 16;
+
+/// What callers lent to the proofs of one version that none of them begins, as the next one after a denial.
 #[derive(Debug, Default)]
-pub(crate) struct Lent(Mutex<Option<Canary>>);
+pub(crate) struct Lent(Mutex<Loans>);
+
+#[derive(Debug, Default)]
+struct Loans {
+    newest: Option<Canary>,
+    /// Loans that proved nothing, the latest last.
+    refused: VecDeque<Fingerprint>,
+}
 
 impl Lent {
-    /// For the proof that the caller is about to begin.
-    pub(crate) fn replace(&self, loan: Loan<'_>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(loan.canary());
+    /// For the next proof. What was refused before does not take the place of what was not: whoever asks for a wrapped key
+    /// that is no good without an end keeps nobody's proof from opening theirs.
+    pub(crate) fn offer(&self, loan: Loan<'_>) {
+        let canary = loan.canary();
+        let mut loans = self.lock();
+        if loans.newest.is_none() || !loans.refused.contains(&canary.fingerprint()) {
+            loans.newest = Some(canary);
+        }
     }
 
-    /// For a later proof, if nothing is lent yet.
-    pub(crate) fn offer(&self, loan: Loan<'_>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| loan.canary());
+    /// A proof opened `canary` and was refused. It may be opened once more, if nothing else is offered: what was refused may
+    /// be a context that a policy forbids for a while.
+    pub(crate) fn refused(&self, canary: &Canary) {
+        let mut loans = self.lock();
+        let fingerprint = canary.fingerprint();
+        loans.refused.retain(|other| *other != fingerprint);
+        loans.refused.push_back(fingerprint);
+        if loans.refused.len() > REFUSED {
+            loans.refused.pop_front();
+        }
+        loans.newest.get_or_insert_with(|| canary.clone());
     }
 
     pub(crate) fn newest(&self) -> Option<Canary> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().newest.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Loans> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

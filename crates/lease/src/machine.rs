@@ -43,6 +43,8 @@ pub(crate) enum Outcome {
     },
     /// The cloud said no to us as ourselves: the sentinel was denied as well.
     Masked(Arc<ProviderError>),
+    /// The cloud rejected what a caller lent, which says nothing of the binding.
+    Refused(LeaseError),
     /// No answer that says anything about the binding.
     Failed(LeaseError),
 }
@@ -54,6 +56,8 @@ pub(crate) enum Reach {
     Binding,
     /// Nothing.
     Version,
+    /// Nothing, nor of its own: the principal may not use the key for what a caller lent.
+    Loan,
 }
 
 /// What a request is to do.
@@ -144,8 +148,18 @@ impl Machine {
         }
     }
 
-    /// A request wants to be served under `version` of the binding.
+    /// Somebody wants to be served under `version` of the binding.
     pub(crate) fn step(&mut self, version: BindingVersion, now: Now) -> Step {
+        self.step_if(version, now, || Ok(()))
+    }
+
+    /// The same for a request, which `may_begin` lets begin a proof if one must.
+    pub(crate) fn step_if(
+        &mut self,
+        version: BindingVersion,
+        now: Now,
+        may_begin: impl FnOnce() -> Result<(), LeaseError>,
+    ) -> Step {
         self.last_use = self.last_use.max(now.at);
         self.expire(now);
         if version != self.subject.binding.version {
@@ -160,7 +174,7 @@ impl Machine {
             (Phase::Live(live), None) => Step::Serve(Arc::clone(live)),
             (Phase::Idle, _) => match &self.refusal {
                 Some(error) if self.stranger => Step::Fail(error.clone()),
-                _ => self.join_or_start(now),
+                _ => self.join_or_start(now, may_begin),
             },
         }
     }
@@ -168,7 +182,7 @@ impl Machine {
     /// A request found the session of `used` expired and wants the next proof's.
     pub(crate) fn renew_now(&mut self, used: &Arc<Live>, version: BindingVersion, now: Now) -> Step {
         match self.step(version, now) {
-            Step::Serve(live) if Arc::ptr_eq(&live, used) => self.join_or_start(now),
+            Step::Serve(live) if Arc::ptr_eq(&live, used) => self.join_or_start(now, || Ok(())),
             other => other,
         }
     }
@@ -240,7 +254,7 @@ impl Machine {
 
     /// A proof that began after the denial that has just ended the lease, for those who wait for what comes of it.
     pub(crate) fn prove_again(&mut self, now: Now) -> Option<Start> {
-        match self.join_or_start(now) {
+        match self.join_or_start(now, || Ok(())) {
             Step::Wait(_, start) => start,
             _ => None,
         }
@@ -275,7 +289,7 @@ impl Machine {
         self.quiet = None;
     }
 
-    fn join_or_start(&mut self, now: Now) -> Step {
+    fn join_or_start(&mut self, now: Now, may_begin: impl FnOnce() -> Result<(), LeaseError>) -> Step {
         if let Some(flight) = self.flights.valid(self.basis()) {
             return Step::Wait(flight.landing(), None);
         }
@@ -284,6 +298,9 @@ impl Machine {
             return Step::Wait(flight.landing(), None);
         }
         if let Some(error) = self.answer_for_a_proof(now.at) {
+            return Step::Fail(error);
+        }
+        if let Err(error) = may_begin() {
             return Step::Fail(error);
         }
         if !self.flights.has_place() {
@@ -298,7 +315,7 @@ impl Machine {
 
     fn begin(&mut self, urgency: Urgency) -> (Start, Landing) {
         let (flight, landing) = self.flights.begin(self.basis());
-        self.retry_at = None;
+        (self.retry_at, self.refusal) = (None, None);
         // Whatever made us suspect a denial came before this proof begins.
         self.suspected = self.suspect_at.take().or(self.suspected);
         (Start { flight, subject: self.subject.clone(), urgency }, landing)

@@ -64,6 +64,7 @@ impl Prover {
             Err(Failure { error: LeaseError::Denied(error), reach }) => {
                 (self.judge(error, reach, on_suspicion).await, None)
             }
+            Err(Failure { error, reach: Reach::Loan }) => (Outcome::Refused(error), None),
             Err(Failure { error, .. }) => (Outcome::Failed(error), None),
         };
         Answered { outcome, session, opened }
@@ -110,7 +111,7 @@ impl Prover {
         };
         match kept.open(provider, session).await {
             Ok(value) => drop(value),
-            Err(error) if kept.is_lent() => return Err(error.into()),
+            Err(error) if kept.is_lent() => return Err(Failure::of_loan(error)),
             // It opened before, and nobody but the tenant's cloud has a say in it.
             Err(error) => return Err(Failure::of_binding(error)),
         }
@@ -164,6 +165,16 @@ impl Failure {
     fn of_binding(error: LeaseError) -> Self {
         let of_principal = matches!(&error, LeaseError::Denied(error) if is_of_principal(error));
         Self { error, reach: if of_principal { Reach::Binding } else { Reach::Version } }
+    }
+
+    /// A caller chose what was to be opened. That it is no good, or that the principal may not use the key for it, because a
+    /// policy could forbid its context, is said of that alone.
+    fn of_loan(error: LeaseError) -> Self {
+        let of_loan = match &error {
+            LeaseError::Denied(error) => is_of_principal(error),
+            error => matches!(error, LeaseError::Rejected(_)),
+        };
+        Self { error, reach: if of_loan { Reach::Loan } else { Reach::Version } }
     }
 }
 

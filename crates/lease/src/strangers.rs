@@ -75,6 +75,18 @@ impl Strangers {
         self.proofs.take(now).map_err(over_budget)
     }
 
+    /// Lets a proof of a version begin that is no stranger, by what a caller lends. It is spent only if that is refused.
+    pub(crate) fn admit_loan(&mut self, now: Moment) -> Result<(), LeaseError> {
+        self.forget(now);
+        self.proofs.any(now).map_err(over_budget)
+    }
+
+    /// What a caller lent to the proof of a version that is no stranger was refused.
+    pub(crate) fn spend_on_loan(&mut self, now: Moment) {
+        // Of the few that were let in together some may find nothing left.
+        let _ = self.proofs.take(now);
+    }
+
     /// What is remembered of `version`, or of one wrapped key that names it.
     pub(crate) fn recall(&self, version: &KeyVersion, only: Option<Fingerprint>) -> Result<(), LeaseError> {
         let mut refused = self.refused.iter();

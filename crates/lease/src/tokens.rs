@@ -25,15 +25,24 @@ impl Tokens {
     /// # Errors
     /// How long until the next one is back.
     pub(crate) fn take(&mut self, now: Moment) -> Result<(), Duration> {
-        self.refill(now);
-        if self.spent >= self.burst {
-            return Err(self.refill.saturating_sub(now.since(self.since)));
-        }
+        self.any(now)?;
         if self.spent == 0 {
             self.since = now;
         }
         self.spent += 1;
         Ok(())
+    }
+
+    /// Whether there is one to spend.
+    ///
+    /// # Errors
+    /// How long until the next one is back.
+    pub(crate) fn any(&mut self, now: Moment) -> Result<(), Duration> {
+        self.refill(now);
+        match self.spent < self.burst {
+            true => Ok(()),
+            false => Err(self.refill.saturating_sub(now.since(self.since))),
+        }
     }
 
     /// Gives back what was spent for nothing.

@@ -7,7 +7,6 @@ use leasehold_ids::BindingVersion;
 use super::Cell;
 use crate::LeaseError;
 use crate::canary::Canary;
-use crate::lent::Fingerprint;
 use crate::machine::{Landed, Means, Outcome, Reach};
 
 /// A proof under way; lands exactly once, whatever becomes of its task.
@@ -17,7 +16,7 @@ pub(super) struct InFlight<'a> {
     /// The binding's, as the proof is about it.
     pub(super) version: BindingVersion,
     /// What it opens, if a caller lent it.
-    pub(super) lent: Option<Fingerprint>,
+    pub(super) lent: Option<Canary>,
 }
 
 impl InFlight<'_> {
@@ -38,10 +37,14 @@ impl InFlight<'_> {
             // Before this one, whose landing lets go on who waits for the verdict.
             cell.deny_others(self.version, error);
         }
+        let refused = self.lent.take().filter(|_| outcome.is_of_a_loan());
         let landed = cell.with(|machine, now| machine.land(id, outcome, now, &means));
         let version = &cell.id.key_version;
         match (landed.as_ref().and_then(Landed::error), opened) {
-            (Some(error), _) => cell.family.failed(version, error, self.lent, hub.clock.now()),
+            (Some(error), _) => {
+                refused.iter().for_each(|canary| cell.lent.refused(canary));
+                cell.family.failed(version, error, refused.as_ref(), hub.clock.now());
+            }
             (None, Some(opened)) => {
                 cell.family.keep(version, opened);
                 cell.make_room();

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::LeaseState;
 use crate::canary::Canary;
 use crate::hub::MAX_VERSIONS;
+use crate::lent::Fingerprint;
 use crate::strangers::Strangers;
 use crate::tokens::Tokens;
 
@@ -136,6 +137,18 @@ impl Bonds {
             proven.canary = Some(canary);
         }
         self.adopt_named(version);
+    }
+
+    /// Whether what a caller lends is all that a proof of `version` may have to open.
+    pub(super) fn needs_loan(&self, version: &KeyVersion) -> bool {
+        *version != self.stored && self.canary(version).is_none()
+    }
+
+    /// What a caller lent, and proved `version` before, was refused: others may lend something better.
+    pub(super) fn drop_lent(&mut self, version: &KeyVersion, loan: &Fingerprint) {
+        if let Some(proven) = self.proven.iter_mut().find(|proven| proven.version == *version) {
+            proven.canary.take_if(|kept| kept.is_lent() && kept.fingerprint() == *loan);
+        }
     }
 
     /// Whether something was wrapped under `version` and opened again.

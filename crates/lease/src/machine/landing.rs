@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leasehold_ids::BindingVersion;
 use leasehold_provider::ProviderError;
 
-use super::{Machine, Means, Now, Outcome, Phase};
+use super::{Machine, Means, Now, Outcome, Phase, Reach};
 use crate::flights::{Basis, Flight, Landing};
 use crate::live::{Live, Proof};
 use crate::{EndReason, LeaseError, schedule, strangers};
@@ -43,22 +43,28 @@ impl Machine {
         self.expire(now);
         // What an older proof said of our own identity, this one says anew.
         self.masked = matches!(outcome, Outcome::Masked(_));
+        let of_loan = outcome.is_of_a_loan();
         let denied = matches!(outcome, Outcome::Denied { .. });
-        let silent = matches!(outcome, Outcome::Masked(_) | Outcome::Failed(_));
+        let silent = matches!(outcome, Outcome::Masked(_) | Outcome::Failed(_) | Outcome::Refused(_));
         let result = match outcome {
             Outcome::Proven(proof) => self.proven(&flight, proof, now, means),
-            Outcome::Denied { error, .. } => Err(self.denied(&flight, error, now)),
+            Outcome::Denied { error, reach } => Err(self.denied(&flight, error, reach, now)),
             Outcome::Masked(error) => Err(LeaseError::Masked(error)),
-            Outcome::Failed(error) => Err(error),
+            Outcome::Failed(error) | Outcome::Refused(error) => Err(error),
         };
         let silent = silent || matches!(result, Err(LeaseError::Lapsed(_)));
-        if let Err(error) = &result
-            && (silent || (self.retry_at.is_none() && !denied))
-        {
-            // Whatever went wrong, a lease that is wanted is tried again. What a denial means has been seen to.
-            self.unanswered(error, now);
+        // What a denial means has been seen to, unless something happened meanwhile that left nothing.
+        let seen_to = denied && !matches!(self.phase, Phase::Idle);
+        if let Err(error) = &result {
+            // Or it happened to the lease, which says nothing of the cloud; nor does what a caller lent say it to others.
+            let of_cloud = !of_loan && !matches!(error, LeaseError::LeaseOver | LeaseError::Ended(_));
+            if silent || (self.retry_at.is_none() && !seen_to) {
+                // Whatever went wrong, a lease that is wanted is tried again.
+                self.unanswered(error, of_cloud && !denied, now);
+            }
+            // While a newer proof is under way, what comes of that is waited for.
+            self.refusal = (of_cloud && self.flights.is_empty()).then(|| error.clone());
         }
-        self.refusal = result.as_ref().err().cloned();
         Some(Landed { flight, result })
     }
 
@@ -93,15 +99,20 @@ impl Machine {
         Ok(())
     }
 
-    fn denied(&mut self, flight: &Flight, error: Arc<ProviderError>, now: Now) -> LeaseError {
+    fn denied(&mut self, flight: &Flight, error: Arc<ProviderError>, reach: Reach, now: Now) -> LeaseError {
         let left = flight.denied.or_else(|| self.count_denial(flight.basis.version, &error, now));
         let Some(left) = left else { return LeaseError::Ended(EndReason::Changed) };
         if self.stranger {
             // Nothing is held, and nobody but those who wait for this proof wants it: it is not retried.
             return strangers::refusal(error);
         }
-        // It is the last word, unless something happened since.
-        if matches!(self.phase, Phase::Idle) && left == self.basis() {
+        if reach == Reach::Loan && !matches!(self.phase, Phase::Denied { .. }) {
+            // It ended nothing, and whoever lends something else may have it proven now.
+            return strangers::refusal(error);
+        }
+        // It is the last word, unless something else happened since than denials of other versions.
+        let basis = self.basis();
+        if matches!(self.phase, Phase::Idle) && (left.version, left.ends) == (basis.version, basis.ends) {
             self.be_denied(Arc::clone(&error), now);
         }
         LeaseError::Denied(error)
@@ -139,10 +150,8 @@ impl Machine {
         self.retry_at = Some(now.at + schedule::retry_denied_after(now.at.since(since), self.jitter()));
     }
 
-    /// A proof got no answer. The lease neither ends early nor lives longer for it.
-    fn unanswered(&mut self, error: &LeaseError, now: Now) {
-        // Or something happened to the lease meanwhile, which says nothing of the cloud.
-        let of_cloud = !matches!(error, LeaseError::LeaseOver | LeaseError::Ended(_));
+    /// A proof got no answer, or none that is `of_cloud`. The lease neither ends early nor lives longer for it.
+    fn unanswered(&mut self, error: &LeaseError, of_cloud: bool, now: Now) {
         self.failures = self.failures.saturating_add(1);
         self.last_failure = cause(error).or(self.last_failure.take());
         let pause = match &self.phase {
@@ -160,6 +169,13 @@ impl Machine {
             // A failed first proof is repeated by the next request. Only a holder makes us go on alone.
             self.retry_at = self.retry_at.filter(|_| self.held);
         }
+    }
+}
+
+impl Outcome {
+    /// Whether it is about what a caller lent to the proof, and nothing else.
+    pub(crate) fn is_of_a_loan(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Denied { reach: Reach::Loan, .. })
     }
 }
 

@@ -116,3 +116,24 @@ async fn p1_a_request_that_hears_of_a_disabled_key_outdates_the_proofs_that_bega
     assert!(proof.await.unwrap().is_err());
     assert_eq!(bench.arena.in_use(), 0);
 }
+
+#[tokio::test]
+async fn p10_a_first_denial_that_another_versions_overtakes_is_told_and_retried() {
+    let bench = Bench::versioned().await;
+    bench.cloud.rotate("2");
+    bench.cloud.set_version("1", Mood::Disabled);
+    let mut bench = bench.restarted();
+    let mut look = bench.cloud.hold(Call::Describe);
+    let _hold = bench.leases.hold(&bench.subject()).unwrap();
+    look.reached().await;
+    bench.cloud.trust(Mood::Deny);
+    bench.states();
+    look.go_on();
+    bench.clock.settle().await;
+    assert_eq!(bench.state(), LeaseState::Denied, "both versions were denied");
+    assert!(bench.states().contains(&LeaseState::Denied), "which is told");
+    bench.cloud.trust(Mood::Allow);
+    bench.cloud.set_version("1", Mood::Allow);
+    bench.clock.advance(S(10)).await;
+    assert_eq!(bench.state(), LeaseState::Live);
+}

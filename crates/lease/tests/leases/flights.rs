@@ -157,3 +157,19 @@ async fn p2_a_reprove_proves_anew_what_a_first_proof_is_about() {
     bench.clock.settle().await;
     assert_eq!(bench.cloud.count(Call::Unwrap), 2, "by a proof that began before that, and one after");
 }
+
+#[tokio::test]
+async fn p9_what_came_of_an_outdated_proof_is_no_answer_while_a_newer_one_is_under_way() {
+    let (bench, [_, second]) = crate::expiry::restarted().await;
+    let (mut early, mut late) = (bench.cloud.hold(Call::Unwrap), bench.cloud.hold(Call::Unwrap));
+    let first = bench.unwrapping(&second);
+    early.reached().await;
+    bench.leases.reprove(&bench.subject()).await.unwrap();
+    let other = bench.unwrapping(&second);
+    late.reached().await;
+    early.go_on();
+    bench.clock.settle().await;
+    late.go_on();
+    first.await.unwrap().unwrap();
+    other.await.unwrap().unwrap();
+}

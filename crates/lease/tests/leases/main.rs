@@ -13,6 +13,7 @@ mod denial;
 mod examine;
 mod expiry;
 mod flights;
+mod loans;
 mod operator;
 mod outage;
 mod room;

@@ -12,10 +12,15 @@ use crate::cloud::{Call, Mood};
 impl Bench {
     /// An envelope like `genuine`, but of this version and with a ciphertext that no cache knows.
     pub(crate) fn forged(&self, genuine: &WrappedKey, version: &str) -> WrappedKey {
+        self.forged_as(genuine, version, &format!("forged-{version}"))
+    }
+
+    /// The same with this ciphertext.
+    pub(crate) fn forged_as(&self, genuine: &WrappedKey, version: &str, ciphertext: &str) -> WrappedKey {
         let envelope = Envelope::parse(genuine.as_bytes()).unwrap();
         let mut header = envelope.header().clone();
         header.key_version = version.parse().unwrap();
-        let body = leasehold_envelope::Body::Direct { ciphertext: format!("forged-{version}").into() };
+        let body = leasehold_envelope::Body::Direct { ciphertext: ciphertext.to_owned().into() };
         Envelope::new(header, body).unwrap().encode()
     }
 }
@@ -321,4 +326,22 @@ async fn a_version_that_was_made_up_once_is_served_when_the_key_gets_it() {
     let new = made.release().unwrap().value;
     assert_eq!(Envelope::parse(new.as_bytes()).unwrap().header().key_version.as_str(), "2");
     bench.unwrap(&new).await.unwrap();
+}
+
+#[tokio::test]
+async fn p9_who_is_answered_without_a_proof_takes_no_turn_of_those_who_need_one() {
+    let (bench, all) = read_all(17).await;
+    bench.wrapped().await;
+    for wrapped in &all[1..] {
+        bench.unwrap(wrapped).await.unwrap();
+    }
+    assert_eq!(bench.arena.in_use(), 16);
+    bench.cloud.set_version("1", Mood::Outage);
+    for n in 0..100 {
+        let error = bench.unwrap(&all[0]).await.err().unwrap();
+        assert!(matches!(error, LeaseError::Unavailable(_)), "{n}: {error}");
+    }
+    bench.cloud.set_version("1", Mood::Allow);
+    bench.clock.advance(S(1)).await;
+    bench.unwrap(&all[0]).await.unwrap();
 }
