@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data_encoding::BASE64;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
-use leasehold_authz::{FeedName, TenantPattern};
+use leasehold_authz::{Captures, FeedName, TenantPattern};
 use leasehold_clock::TimeSource;
 use leasehold_ids::TenantId;
 use tokio::sync::Semaphore;
@@ -16,8 +16,8 @@ use super::feeds::ReproveError;
 use super::jwks::{self, Jwks, NoKey};
 use super::secret::{self, SecretFile};
 use super::token::{self, TokenError, Tokens};
-use super::watched::Look;
 use crate::config::{Credential, ReproveCaller};
+use crate::watched::Look;
 
 /// Where a secret may be presented besides `Authorization`: API destinations and Event Grid can set it.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -141,7 +141,7 @@ impl Callers {
 impl Feed {
     /// Whether it may have `tenant` proven, existing or not. The service decides; this is for counting.
     pub(super) fn covers(&self, tenant: &TenantId) -> bool {
-        self.tenants.iter().any(|pattern| pattern.matches(tenant))
+        self.tenants.iter().any(|pattern| pattern.matches(tenant, &Captures::default()))
     }
 
     fn overlaps(&self, other: &Self) -> bool {

@@ -2,7 +2,7 @@
 
 use leasehold_ids::TenantId;
 
-use crate::{FeedName, Identity, IdentityPattern, Operation, Operations, RuleError, TenantPattern};
+use crate::{Captures, FeedName, Identity, IdentityPattern, Operation, Operations, RuleError, TenantPattern};
 
 /// Most rules of a list: every request reads them all, and 1,024 comparisons of some 10 ns are 10 µs.
 pub const MAX_RULES: usize = 1024;
@@ -70,12 +70,54 @@ impl Rule {
         }
     }
 
-    fn allows(&self, who: &Identity, what: Operation, tenant: Option<&TenantId>) -> bool {
-        let covers = |tenant| self.tenants.iter().any(|pattern| pattern.matches(tenant));
-        self.identity.matches(who)
-            && self.operations.contains(what)
-            && tenant.map_or(!self.tenants.is_empty(), covers)
+    /// How it bears on whether `who` may do `what` to `tenant`.
+    #[must_use]
+    pub fn consider<'a>(
+        &'a self,
+        who: &'a Identity,
+        what: Operation,
+        tenant: Option<&TenantId>,
+    ) -> Finding<'a> {
+        let ways = self.identity.ways(who);
+        let Some(first) = ways.first().cloned() else { return Finding::OtherIdentity };
+        if !self.operations.contains(what) {
+            return Finding::OtherOperation;
+        }
+        let covers = |way: &Captures<'_>| match tenant {
+            Some(tenant) => self.tenants.iter().any(|pattern| pattern.matches(tenant, way)),
+            None => !self.tenants.is_empty(),
+        };
+        ways.into_iter().find(covers).map_or(Finding::OtherTenant(first), Finding::Allows)
     }
+
+    /// Every capture must come from the identity and lead to tenants.
+    fn check(&self) -> Result<(), RuleError> {
+        let meant = |name: &str| {
+            self.tenants.iter().any(|pattern| matches!(pattern, TenantPattern::Captured(n) if **n == *name))
+        };
+        if let Some(unused) = self.identity.captures().find(|name| !meant(name)) {
+            return Err(RuleError::UnusedCapture { rule: self.name.clone(), capture: unused.into() });
+        }
+        let captured = |name: &str| self.identity.captures().any(|captured| captured == name);
+        let unknown = self.tenants.iter().find_map(|pattern| match pattern {
+            TenantPattern::Captured(name) if !captured(name) => Some(name.clone()),
+            _ => None,
+        });
+        unknown.map_or(Ok(()), |capture| Err(RuleError::UnknownCapture { rule: self.name.clone(), capture }))
+    }
+}
+
+/// How one rule bears on a question: that it allows, or the first thing that it is not about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding<'a> {
+    /// It allows it; what was captured of the identity.
+    Allows(Captures<'a>),
+    /// It is about other callers.
+    OtherIdentity,
+    /// It is about other operations.
+    OtherOperation,
+    /// It is about other tenants; what was captured of the identity.
+    OtherTenant(Captures<'a>),
 }
 
 /// Rules that only allow: the first that fits is named in the record, and what none allows is refused.
@@ -87,20 +129,33 @@ impl Rules {
     /// A list of these rules.
     ///
     /// # Errors
-    /// [`RuleError::TooManyRules`] beyond [`MAX_RULES`].
+    /// [`RuleError::TooManyRules`] beyond [`MAX_RULES`]; [`RuleError::UnknownCapture`] and [`RuleError::UnusedCapture`].
     pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
-        if rules.len() > MAX_RULES { Err(RuleError::TooManyRules) } else { Ok(Self(rules)) }
+        if rules.len() > MAX_RULES {
+            return Err(RuleError::TooManyRules);
+        }
+        rules.iter().try_for_each(Rule::check)?;
+        Ok(Self(rules))
     }
-}
 
-impl Rules {
     /// These rules and `more` after them.
     ///
     /// # Errors
-    /// [`RuleError::TooManyRules`] beyond [`MAX_RULES`].
+    /// As [`Rules::new`].
     pub fn and(mut self, more: impl IntoIterator<Item = Rule>) -> Result<Self, RuleError> {
         self.0.extend(more);
         Self::new(self.0)
+    }
+
+    /// Each rule in turn, and how it bears on whether `who` may do `what` to `tenant`. The first that allows it decides; none
+    /// can forbid.
+    pub fn explain<'a>(
+        &'a self,
+        who: &'a Identity,
+        what: Operation,
+        tenant: Option<&TenantId>,
+    ) -> impl Iterator<Item = (&'a Rule, Finding<'a>)> {
+        self.0.iter().map(move |rule| (rule, rule.consider(who, what, tenant)))
     }
 }
 
@@ -114,8 +169,9 @@ impl TryFrom<Vec<Rule>> for Rules {
 
 impl Authorizer for Rules {
     fn decide(&self, who: &Identity, what: Operation, tenant: Option<&TenantId>) -> Verdict {
-        match self.0.iter().find(|rule| rule.allows(who, what, tenant)) {
-            Some(rule) => Verdict::Allowed { rule: rule.name.clone() },
+        let mut considered = self.explain(who, what, tenant);
+        match considered.find(|(_, finding)| matches!(finding, Finding::Allows(_))) {
+            Some((rule, _)) => Verdict::Allowed { rule: rule.name.clone() },
             None => Verdict::Refused,
         }
     }
@@ -173,6 +229,73 @@ mod tests {
             assert_eq!(decide(&feed, "acme"), *what == Operation::ReproveTenant, "{what}");
             assert!(!decide(&feed, "globex") && !decide(&other, "acme"), "{what}");
         }
+    }
+
+    fn of_tenants(identity: &str, tenants: &[&str]) -> Result<Rules, RuleError> {
+        let rule = Rule {
+            name: "compute".into(),
+            identity: identity.parse().unwrap(),
+            operations: Operations::parse(["keys", "ListTenants"]).unwrap(),
+            tenants: tenants.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+        };
+        Rules::new(vec![rule])
+    }
+
+    #[test]
+    fn p6_a_capture_reaches_the_tenant_that_it_names_and_no_other() {
+        let rules = of_tenants("spiffe://prod/tenant/{t}/compute/*", &["{t}"]).unwrap();
+        for (who, tenant, allowed) in [
+            ("spiffe://prod/tenant/acme/compute/7", Some("acme"), true),
+            ("spiffe://prod/tenant/acme/compute/7", Some("acme-2"), false),
+            ("spiffe://prod/tenant/acme/compute/7", Some("globex"), false),
+            ("spiffe://prod/tenant/ACME/compute/7", Some("acme"), false),
+            ("spiffe://prod/tenant/acme/pageserver/7", Some("acme"), false),
+            ("spiffe://prod/tenant/acme/compute/7", None, true),
+            ("spiffe://dev/tenant/acme/compute/7", None, false),
+        ] {
+            let tenant = tenant.map(|tenant| tenant.parse().unwrap());
+            let verdict = rules.decide(&who.parse().unwrap(), Operation::UnwrapKey, tenant.as_ref());
+            assert_eq!(verdict.is_allowed(), allowed, "{who} {tenant:?}");
+        }
+        let several = of_tenants("dns:{t}.engines.example", &["{t}"]).unwrap();
+        let who = "dns:acme.engines.example,globex.engines.example".parse().unwrap();
+        for (tenant, allowed) in [("acme", true), ("globex", true), ("other", false)] {
+            let tenant = tenant.parse().unwrap();
+            let verdict = several.decide(&who, Operation::UnwrapKey, Some(&tenant));
+            assert_eq!(verdict.is_allowed(), allowed, "{tenant}");
+        }
+    }
+
+    #[test]
+    fn a_capture_that_leads_nowhere_or_comes_from_nowhere_is_refused() {
+        assert!(matches!(
+            of_tenants("spiffe://prod/tenant/{t}/compute/*", &["*"]),
+            Err(RuleError::UnusedCapture { capture, .. }) if &*capture == "t"
+        ));
+        for (identity, tenants) in [("spiffe://prod/{x}", &["{x}", "{t}"][..]), ("loopback", &["{t}"])] {
+            assert!(matches!(
+                of_tenants(identity, tenants),
+                Err(RuleError::UnknownCapture { capture, .. }) if &*capture == "t"
+            ));
+        }
+    }
+
+    #[test]
+    fn an_explanation_says_for_each_rule_the_first_thing_that_it_is_not_about() {
+        let rules = of_tenants("spiffe://prod/tenant/{t}/*", &["{t}"]).unwrap();
+        let rules = rules.and([Rule::everything("local", IdentityPattern::Loopback)]).unwrap();
+        let findings = |who: &str, what, tenant: &str| {
+            let (who, tenant): (Identity, TenantId) = (who.parse().unwrap(), tenant.parse().unwrap());
+            let explained = rules.explain(&who, what, Some(&tenant));
+            explained
+                .map(|(_, finding)| format!("{finding:?}").split('(').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let acme = "spiffe://prod/tenant/acme/7";
+        assert_eq!(findings(acme, Operation::UnwrapKey, "acme"), ["Allows", "OtherIdentity"]);
+        assert_eq!(findings(acme, Operation::UnwrapKey, "globex"), ["OtherTenant", "OtherIdentity"]);
+        assert_eq!(findings(acme, Operation::SuspendTenant, "globex"), ["OtherOperation", "OtherIdentity"]);
+        assert_eq!(findings("loopback", Operation::SuspendTenant, "x"), ["OtherIdentity", "Allows"]);
     }
 
     #[test]
