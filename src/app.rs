@@ -1,6 +1,7 @@
 //! The composition root: config → build → run → drain.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::{self, Audit, Config, Durability, Limits, Memory};
 use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
-use crate::listen::{self, ListenError, Listener};
+use crate::listen::{self, Bound, ListenError, Listener};
 use crate::providers::{self, ProvidersError};
 use crate::reprove::{self, Feeds, ReproveError};
+use crate::watched;
 
 /// How long to wait for the registry to close: as long as the service waits for a call to it.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -51,7 +53,10 @@ pub enum StartError {
     /// The listener for event feeds cannot be set up.
     #[error("the listener for event feeds cannot be set up")]
     Reprove(#[from] ReproveError),
-    /// There are more rules than there may be.
+    /// Signals cannot be listened for.
+    #[error("signals cannot be listened for")]
+    Signals(#[source] std::io::Error),
+    /// There are more rules than there may be, or one whose captures lead nowhere.
     #[error(transparent)]
     Rules(#[from] RuleError),
     /// The descriptors of the API are malformed: a defect of the build.
@@ -62,6 +67,7 @@ pub enum StartError {
 /// A server that was put together and listens, but serves nothing yet.
 pub struct App {
     listeners: Vec<Listener>,
+    looking: Pin<Box<dyn Future<Output = ()> + Send>>,
     feeds: Option<Feeds>,
     server: Server,
     leases: Leases,
@@ -151,14 +157,17 @@ impl App {
             calls_per_connection: config.limits.calls_per_connection,
         };
         let server = Server { routes, bounds, connections: Connections::default(), clock, ending, tasks };
-        let listeners = listen::bind(&config.listen).await?;
-        Ok(Self { listeners, feeds, server, leases, kept, health, limits: config.limits })
+        let Bound { listeners, mut files } = listen::bind(config.listen, &server.clock).await?;
+        files.extend(feeds.iter().flat_map(Feeds::files));
+        let looking = watched::keep_looking(files, Arc::clone(&server.clock)).map_err(StartError::Signals)?;
+        let looking = Box::pin(looking);
+        Ok(Self { listeners, looking, feeds, server, leases, kept, health, limits: config.limits })
     }
 
     /// Begins to serve.
     #[must_use]
     pub fn run(self) -> Running {
-        let Self { listeners, feeds, server, leases, kept, health, limits } = self;
+        let Self { listeners, looking, feeds, server, leases, kept, health, limits } = self;
         let endpoints: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         for endpoint in &endpoints {
@@ -170,6 +179,8 @@ impl App {
         }
         // Ends with the leases, whose last handle goes with the server.
         tokio::spawn(server.connections.clone().follow(leases.events()));
+        let ending = server.ending.clone();
+        server.tasks.spawn(async move { ending.run_until_cancelled_owned(looking).await });
         server.clone().serve(listeners);
         if let Some(feeds) = feeds {
             feeds.serve();

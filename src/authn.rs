@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 /// The address is not one that may be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0} is not a loopback address, and Leasehold does not offer TLS: serve loopback or a Unix socket, and let what is on \
-     this machine reach it from there"
+    "{0} is not a loopback address, and listen.tcp serves without TLS: serve it in [listen.tls], which asks callers for \
+     certificates"
 )]
 pub struct NotLocal(pub SocketAddr);
 
@@ -35,7 +35,7 @@ mod tests {
         }
         for bad in ["0.0.0.0:7420", "10.0.0.1:1", "[::]:7420", "192.168.1.1:80", "[::ffff:10.0.0.1]:1"] {
             let error = check_address(bad.parse().unwrap()).unwrap_err();
-            assert!(error.to_string().contains("does not offer TLS"), "{bad}");
+            assert!(error.to_string().contains("without TLS"), "{bad}");
         }
     }
 

@@ -4,10 +4,12 @@
 //! table from errors to statuses, and the command line. Deliberately decides nothing about keys: that is
 //! `leasehold-service`, and below it `leasehold-lease`.
 //!
-//! Invariants: no key leaves except on loopback addresses and Unix sockets; every unary call ends within its deadline;
+//! Invariants: no key leaves except on loopback addresses, on Unix sockets and under TLS to callers with
+//! certificates; every unary call ends within its deadline;
 //! connections, calls and messages have stated bounds; what a client reads of an error is decided in [`status`] alone.
 //!
-//! Reading order: [`config`], [`app`], `providers`, `listen`, `authn`, [`grpc`], [`status`], [`reprove`], `shutdown`, [`cli`].
+//! Reading order: [`config`], [`app`], `providers`, `listen`, `authn`, [`tls`], `watched`
+//! (files that change), `places` and `rate` (bounds on strangers), [`grpc`], [`status`], [`reprove`], `shutdown`, [`cli`].
 
 pub mod app;
 mod authn;
@@ -15,11 +17,15 @@ pub mod cli;
 pub mod config;
 pub mod grpc;
 mod listen;
+mod places;
 mod providers;
+mod rate;
 pub mod reprove;
 pub mod shutdown;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
+mod watched;
 
 /// Makes aws-lc the one implementation of cryptography under TLS, for everything in this process. The first thing that a
 /// binary does; harmless when repeated.

@@ -4,12 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use leasehold_authz::Identity;
+use leasehold_clock::TimeSource;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::authn::{self, NotLocal};
-use crate::config::Listen;
+use crate::config::{Listen, UnixMode};
+use crate::tls::{Gate, Peer, TlsError};
+use crate::watched::Look;
 
 /// Why nothing is listened on.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +23,11 @@ pub enum ListenError {
     #[error(transparent)]
     NotLocal(#[from] NotLocal),
     /// No address and no socket is configured.
-    #[error("there is nothing to listen on: configure listen.tcp or listen.unix")]
+    #[error("there is nothing to listen on: configure listen.tcp, listen.unix or listen.tls")]
     Nowhere,
+    /// Certificates cannot be used.
+    #[error("the listener for callers with certificates cannot be set up")]
+    Tls(#[from] TlsError),
     /// An address or socket cannot be listened on.
     #[error("cannot listen on {at}")]
     Bind {
@@ -32,7 +39,7 @@ pub enum ListenError {
     },
 }
 
-/// One connection, and who made it.
+/// One connection.
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -41,8 +48,23 @@ pub(crate) enum Stream {
 /// A bound listener.
 #[derive(Debug)]
 pub(crate) enum Listener {
+    Local(Local),
+    /// Who connects is known only after a handshake.
+    Tls(TcpListener, Gate),
+}
+
+/// A listener that only this machine reaches.
+#[derive(Debug)]
+pub(crate) enum Local {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
+}
+
+/// Everything that is listened on.
+pub(crate) struct Bound {
+    pub(crate) listeners: Vec<Listener>,
+    /// What has to look at its files.
+    pub(crate) files: Vec<Arc<dyn Look>>,
 }
 
 /// Removes the socket's file when the listener is gone.
@@ -50,67 +72,82 @@ pub(crate) enum Listener {
 pub(crate) struct SocketFile(PathBuf);
 
 /// Binds everything that is configured, or nothing.
-pub(crate) async fn bind(listen: &Listen) -> Result<Vec<Listener>, ListenError> {
-    let mut listeners = Vec::new();
-    for address in &listen.tcp {
-        authn::check_address(*address)?;
-        let bound = TcpListener::bind(address).await;
-        let bound = bound.map_err(|source| ListenError::Bind { at: address.to_string(), source })?;
-        listeners.push(Listener::Tcp(bound));
+pub(crate) async fn bind(listen: Listen, clock: &Arc<dyn TimeSource>) -> Result<Bound, ListenError> {
+    let (mut listeners, mut files) = (Vec::new(), Vec::new());
+    for address in listen.tcp {
+        authn::check_address(address)?;
+        listeners.push(Listener::Local(Local::Tcp(bind_tcp(address).await?)));
+    }
+    if let Some(tls) = listen.tls {
+        let addresses = tls.addresses.clone();
+        let (gate, watched) = Gate::open(tls, Arc::clone(clock))?;
+        files.extend(watched);
+        for address in addresses {
+            listeners.push(Listener::Tls(bind_tcp(address).await?, gate.clone()));
+        }
     }
     for path in &listen.unix {
-        let bound = bind_unix(path);
+        let bound = bind_unix(path, listen.unix_mode);
         let bound = bound.map_err(|source| ListenError::Bind { at: path.display().to_string(), source })?;
-        listeners.push(bound);
+        listeners.push(Listener::Local(bound));
     }
-    if listeners.is_empty() { Err(ListenError::Nowhere) } else { Ok(listeners) }
+    if listeners.is_empty() { Err(ListenError::Nowhere) } else { Ok(Bound { listeners, files }) }
 }
 
-fn bind_unix(path: &Path) -> io::Result<Listener> {
+async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| ListenError::Bind { at: address.to_string(), source })
+}
+
+fn bind_unix(path: &Path, mode: UnixMode) -> io::Result<Local> {
     // Only a socket that nobody answers on is replaced; a file or a living server's socket is not.
     let stale = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
     if stale && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode.0))?;
+    Ok(Local::Unix(listener, SocketFile(path.to_owned())))
 }
 
-impl Listener {
-    /// The next connection.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Identity)> {
+impl Local {
+    /// The next connection, and who made it.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), Identity::Loopback))
+                Ok((Stream::Tcp(stream), Peer::local(Identity::Loopback)))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 let peer = authn::unix_peer(&stream)?;
-                Ok((Stream::Unix(stream), peer))
+                Ok((Stream::Unix(stream), Peer::local(peer)))
             }
         }
     }
+}
 
+impl Listener {
     /// Its address, if it has one.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
+            Self::Local(Local::Tcp(listener)) | Self::Tls(listener, _) => listener.local_addr().ok(),
+            Self::Local(Local::Unix(..)) => None,
         }
     }
 }
 
 impl std::fmt::Display for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(_) => match self.address() {
-                Some(address) => write!(f, "http://{address}"),
-                None => f.write_str("a TCP port"),
-            },
-            Self::Unix(_, SocketFile(path)) => write!(f, "unix:{}", path.display()),
+        let scheme = match self {
+            Self::Local(Local::Unix(_, SocketFile(path))) => return write!(f, "unix:{}", path.display()),
+            Self::Local(Local::Tcp(_)) => "http",
+            Self::Tls(..) => "https",
+        };
+        match self.address() {
+            Some(address) => write!(f, "{scheme}://{address}"),
+            None => f.write_str("a TCP port"),
         }
     }
 }
@@ -126,16 +163,21 @@ impl Drop for SocketFile {
 mod tests {
     use super::*;
 
+    async fn bind(listen: Listen) -> Result<Bound, ListenError> {
+        let clock: Arc<dyn TimeSource> = Arc::new(leasehold_clock::SystemClock::start());
+        super::bind(listen, &clock).await
+    }
+
     fn unix(path: &Path) -> Listen {
-        Listen { tcp: vec![], unix: vec![path.to_owned()] }
+        Listen { tcp: vec![], unix: vec![path.to_owned()], ..Listen::default() }
     }
 
     #[tokio::test]
     async fn an_address_that_is_not_local_is_refused_before_anything_is_bound() {
-        let listen = Listen { tcp: vec!["0.0.0.0:0".parse().unwrap()], unix: vec![] };
-        assert!(matches!(bind(&listen).await, Err(ListenError::NotLocal(_))));
-        let nothing = Listen { tcp: vec![], unix: vec![] };
-        assert!(matches!(bind(&nothing).await, Err(ListenError::Nowhere)));
+        let listen = Listen { tcp: vec!["0.0.0.0:0".parse().unwrap()], ..Listen::default() };
+        assert!(matches!(bind(listen).await, Err(ListenError::NotLocal(_))));
+        let nothing = Listen { tcp: vec![], ..Listen::default() };
+        assert!(matches!(bind(nothing).await, Err(ListenError::Nowhere)));
     }
 
     #[tokio::test]
@@ -144,13 +186,17 @@ mod tests {
         let path = directory.path().join("s");
         let stale = std::os::unix::net::UnixListener::bind(&path).unwrap();
         drop(stale);
-        let living = bind(&unix(&path)).await.unwrap();
+        let living = bind(unix(&path)).await.unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(matches!(bind(&unix(&path)).await, Err(ListenError::Bind { .. })));
+        assert!(matches!(bind(unix(&path)).await, Err(ListenError::Bind { .. })));
+        drop(living);
+        let narrow = Listen { unix_mode: "0600".to_owned().try_into().unwrap(), ..unix(&path) };
+        let living = bind(narrow).await.unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(living);
         assert!(!path.exists(), "the file goes with its listener");
         std::fs::write(&path, "precious").unwrap();
-        assert!(matches!(bind(&unix(&path)).await, Err(ListenError::Bind { .. })));
+        assert!(matches!(bind(unix(&path)).await, Err(ListenError::Bind { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     }
 }

@@ -30,8 +30,8 @@ pub enum Refusal {
     /// As many calls are under way as there may be.
     #[error("too many calls are under way; try again")]
     TooManyCalls,
-    /// The connection carried keys of a lease that ended.
-    #[error("the connection carried keys of a lease that ended and is being closed; connect again")]
+    /// The connection carried keys of a lease that ended, or its client's certificate expires.
+    #[error("the connection is being closed; connect again")]
     ConnectionClosing,
     /// The process was told to end.
     #[error("this replica is shutting down; another one answers")]

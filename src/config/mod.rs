@@ -5,12 +5,12 @@
 //! case, with `__` between the parts; `LEASEHOLD__LIMITS__DRAIN=10s` is `drain` in `[limits]`.
 
 mod bound;
+mod listen;
 mod load;
 mod registry;
 mod reprove;
 mod span;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,15 +21,13 @@ use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
 pub use crate::providers::{Clouds as Providers, Operator, OperatorCloud};
+pub use listen::{Authority, DEFAULT_PORT, Listen, Tls, TlsFiles, UnixMode, VouchesFor};
 pub use load::{ConfigError, load};
 pub use registry::Registry;
 pub use reprove::{
-    Credential, Holder, Reprove, ReproveCaller, ReproveConfigError, ReproveLimits, TlsFiles, TokenTerms,
+    Credential, Holder, Reprove, ReproveCaller, ReproveConfigError, ReproveLimits, TokenTerms,
 };
 pub use span::Span;
-
-/// The port that Leasehold uses unless told otherwise.
-pub const DEFAULT_PORT: u16 = 7420;
 
 /// Everything that a server can be told.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,7 +44,8 @@ pub struct Config {
     /// Bounds of what callers may use.
     #[serde(default)]
     pub limits: Limits,
-    /// Who may do what. Default: anybody on loopback or on the Unix socket may do everything; see `leasehold-authz`.
+    /// Who may do what. Default: anybody on loopback or on the Unix socket may do everything, and who comes with a certificate
+    /// nothing; `docs/callers.md` has examples.
     #[serde(default = "everybody_local")]
     pub rules: Rules,
     /// Where decisions are recorded.
@@ -84,22 +83,6 @@ pub struct Sentinel {
     pub key: KeyId,
     /// How to become the sentinel, as in a tenant's binding: `{ role_arn = "arn:aws:iam::111122223333:role/sentinel" }`.
     pub settings: CloudSettings,
-}
-
-/// Where to listen. Leasehold does not offer TLS, so only this machine is served.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// Loopback addresses. Default: `["127.0.0.1:7420"]`. Port 0 lets the system choose.
-    pub tcp: Vec<SocketAddr>,
-    /// Unix sockets. Created with mode 0660; a socket that a former process left behind is replaced. Default: none.
-    pub unix: Vec<PathBuf>,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self { tcp: vec![SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))], unix: Vec::new() }
-    }
 }
 
 /// Bounds of what callers may use.

@@ -9,7 +9,7 @@ use leasehold_authz::{FeedName, Rule, TenantPattern};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::{Span, bound};
+use super::{Span, TlsFiles, bound};
 
 /// Most feeds: each is compared with every secret that is presented, and 256 comparisons of 32 bytes take some 10 µs.
 const MAX_CALLERS: usize = 256;
@@ -81,15 +81,6 @@ pub struct Reprove {
     pub again_after: Vec<Span>,
     /// Bounds.
     pub limits: ReproveLimits,
-}
-
-/// What the listener proves itself with. Both are read again when they change; connections that are open stay open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate and those that it is signed with, PEM, its own first.
-    pub certificate: PathBuf,
-    /// Its private key, PEM.
-    pub key: PathBuf,
 }
 
 /// One feed. It can do nothing but have these tenants proven.

@@ -68,6 +68,11 @@ impl Connection {
         self.close.cancelled().await;
     }
 
+    /// Has it closed.
+    pub(crate) fn close(&self) {
+        self.close.cancel();
+    }
+
     pub(crate) fn carries(&self, binding: &BindingName) {
         let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *carried {
@@ -110,7 +115,7 @@ impl Connections {
     pub(crate) fn close_carriers(&self, binding: Option<&BindingName>) {
         let open: Vec<_> = self.lock().connections.values().filter_map(Weak::upgrade).collect();
         for connection in open.iter().filter(|connection| connection.carried(binding)) {
-            connection.close.cancel();
+            connection.close();
         }
     }
 

@@ -1,7 +1,7 @@
 //! The API over gRPC.
 //!
 //! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`, `verification`; then `server`,
-//! `decode` and `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
+//! `secured`, `decode` and `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
 
 mod binding;
 mod call;
@@ -11,6 +11,7 @@ mod decode;
 mod key;
 mod kit;
 mod lease;
+mod secured;
 mod server;
 mod tenant;
 mod tenant_service;

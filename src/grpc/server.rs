@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use leasehold_authz::Identity;
 use leasehold_clock::TimeSource;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -24,7 +23,8 @@ use tower::ServiceExt;
 
 use super::connection::{Connection, Connections};
 use super::decode;
-use crate::listen::{Listener, Stream};
+use crate::listen::{Listener, Local, Stream};
+use crate::tls::Peer;
 
 /// Receive windows: what a connection may send us before we have read it. 256 KiB holds the largest request twice over
 /// several frames, and 1,024 connections hold 256 MiB at worst.
@@ -72,11 +72,17 @@ impl Server {
     pub(crate) fn serve(self, listeners: Vec<Listener>) {
         let room = Arc::new(Semaphore::new(self.bounds.connections));
         for listener in listeners {
-            self.tasks.spawn(self.clone().accept(listener, Arc::clone(&room)));
+            let (server, room) = (self.clone(), Arc::clone(&room));
+            match listener {
+                Listener::Tls(listener, gate) => {
+                    drop(self.tasks.spawn(server.accept_secured(listener, gate, room)))
+                }
+                Listener::Local(listener) => drop(self.tasks.spawn(server.accept(listener, room))),
+            }
         }
     }
 
-    async fn accept(self, listener: Listener, room: Arc<Semaphore>) {
+    async fn accept(self, listener: Local, room: Arc<Semaphore>) {
         loop {
             let next = async {
                 // Room first: what is not accepted waits in the kernel's queue. The semaphore is never closed.
@@ -92,15 +98,17 @@ impl Server {
             match accepted {
                 Ok((Stream::Tcp(stream), who)) => drop(self.spawn(stream, who, room)),
                 Ok((Stream::Unix(stream), who)) => drop(self.spawn(stream, who, room)),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    self.clock.sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => self.cannot_accept(&error).await,
             }
         }
     }
 
-    fn spawn<S>(&self, stream: S, who: Identity, room: impl Send + 'static) -> tokio::task::JoinHandle<()>
+    pub(super) async fn cannot_accept(&self, error: &std::io::Error) {
+        tracing::warn!(%error, "a connection cannot be accepted");
+        self.clock.sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn spawn<S>(&self, stream: S, who: Peer, room: impl Send + 'static) -> tokio::task::JoinHandle<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -111,11 +119,11 @@ impl Server {
         })
     }
 
-    async fn connection<S>(&self, stream: S, who: Identity)
+    pub(super) async fn connection<S>(&self, stream: S, who: Peer)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (connection, _listed) = self.connections.open(who);
+        let (connection, _listed) = self.connections.open(who.identity().clone());
         let service = with_connection(self.routes.clone(), Arc::clone(&connection));
         let serving = self.http2().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut serving = std::pin::pin!(serving);
@@ -123,6 +131,10 @@ impl Server {
             biased;
             ended = serving.as_mut() => return log_end(ended),
             () = connection.to_close() => tracing::debug!("closing a connection that carried what was wiped"),
+            _ = who.outstays(CLOSING) => {
+                tracing::debug!("closing a connection whose certificate counts no longer");
+                connection.close();
+            }
             () = self.silent(&connection) => tracing::debug!("closing a connection that never called"),
             () = self.ending.cancelled() => {}
         }
@@ -138,6 +150,7 @@ impl Server {
         tokio::select! {
             ended = serving => log_end(ended),
             () = cut => {}
+            () = who.is_over(CLOSING) => {}
         }
     }
 

@@ -96,8 +96,8 @@ async fn serve_by(clock: Arc<dyn TimeSource>, fake: &Fake, connections: usize) -
         ending: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let listen = Listen { tcp: vec!["127.0.0.1:0".parse().unwrap()], unix: vec![] };
-    let listeners = listen::bind(&listen).await.unwrap();
+    let listen = Listen { tcp: vec!["127.0.0.1:0".parse().unwrap()], ..Listen::default() };
+    let listeners = listen::bind(listen, &server.clock).await.unwrap().listeners;
     let address = listeners[0].address().unwrap();
     server.clone().serve(listeners);
     (server, address)

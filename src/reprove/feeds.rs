@@ -18,14 +18,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::SecretError;
 use super::callers::Callers;
 use super::handler::Handler;
-use super::places::{Place, Places};
 use super::proofs::Proofs;
-use super::rate::{Buckets, Rate};
-use super::watched::{self, Look};
-use super::{SecretError, TlsError, tls};
 use crate::config::Reprove;
+use crate::places::{Place, Places};
+use crate::rate::{Buckets, Rate};
+use crate::tls::{self, TlsError};
+use crate::watched::Look;
 
 /// Connections accepted per second, in the long run and at once. A handshake takes up to 1 ms of a core, so that a flood
 /// of them leaves at least 95 % of one to the callers of keys. What is not accepted waits in the kernel's queue; feeds keep
@@ -38,9 +39,7 @@ const HANDSHAKES: usize = 16;
 /// The part of the requests under way that one feed may have, so that a few cannot keep the others out.
 const FEEDS_SHARE: usize = 4;
 
-/// How long a TLS handshake may take, and then the head of a request; between two requests a connection may be idle for as
-/// long.
-const TLS_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the head of a request may take; between two requests a connection may be idle for as long.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What is read of a connection before it is parsed, and how many headers there may be.
@@ -154,12 +153,14 @@ impl Feeds {
         addresses.map(|address| format!("{scheme}://{address}")).collect()
     }
 
+    /// What has to look at its files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Arc<dyn Look>> {
+        self.files.iter().cloned()
+    }
+
     /// Serves, on tasks of its own, until the process is told to end.
     pub(crate) fn serve(self) {
-        let Self { listeners, files, server } = self;
-        let looking = watched::keep_looking(files, Arc::clone(&server.clock));
-        let ending = server.ending.clone();
-        server.tasks.spawn(async move { ending.run_until_cancelled_owned(looking).await });
+        let Self { listeners, server, .. } = self;
         for listener in listeners {
             server.tasks.spawn(server.clone().accept(listener));
         }
@@ -206,8 +207,7 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.connection(stream, &place).await };
         let shaken = tokio::select! {
-            shaken = tls.accept(stream) => shaken,
-            () = self.clock.sleep(TLS_DEADLINE) => return,
+            shaken = tls::shake(tls, stream, &*self.clock) => shaken,
             () = place.must_give_way() => return,
             () = self.ending.cancelled() => return,
         };

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::callers::{Callers, Feed, Stranger};
 use super::handshake;
-use super::places::Place;
 use super::problem::{Answer, Problem, answer};
 use super::proofs::{Begun, Proofs};
-use super::rate::Buckets;
+use crate::places::Place;
+use crate::rate::Buckets;
 
 /// Largest body. Nothing of it is used but the code of a handshake; an EventBridge event has at most 256 KiB, and what our
 /// templates send of it less than one.

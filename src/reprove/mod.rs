@@ -11,24 +11,19 @@
 //! nothing else; a request is decided and recorded before its proof begins, and answered without waiting for it; connections,
 //! requests, bodies, rates and proofs are bounded apart from the key listener's.
 //!
-//! Reading order: [`Feeds`] (the listener), `places`, `handler` (a request's way), `callers` with `secret`, `token` and
-//! `jwks`, `rate`, `proofs`, `handshake`, `problem`, and `watched` (files that change) with `tls`.
+//! Reading order: [`Feeds`] (the listener), `handler` (a request's way), `callers` with `secret`, `token` and
+//! `jwks`, `proofs`, `handshake` and `problem`.
 
 mod callers;
 mod feeds;
 mod handler;
 mod handshake;
 mod jwks;
-mod places;
 mod problem;
 mod proofs;
-mod rate;
 mod secret;
-mod tls;
 mod token;
-mod watched;
 
 pub use feeds::ReproveError;
 pub(crate) use feeds::{Feeds, Parts};
 pub use secret::SecretError;
-pub use tls::TlsError;

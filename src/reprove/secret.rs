@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::watched::{self, Watched};
+use crate::watched::{self, Watched};
 
 /// Lengths of a secret. 32 characters are 128 bits even in hexadecimal; EventBridge takes up to 512.
 const MIN_LENGTH: usize = 32;

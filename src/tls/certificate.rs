@@ -1,7 +1,7 @@
-//! TLS: a certificate that may be replaced while connections are open.
+//! The certificate that a listener shows, which may be replaced while connections are open.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -11,60 +11,26 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use super::watched::{self, Watched};
+use super::TlsError;
 use crate::config::TlsFiles;
-
-/// Why TLS cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsError {
-    /// A file cannot be read.
-    #[error("{file} cannot be read")]
-    Unreadable {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is not what it should be.
-    #[error("{file} is not a PEM file with {wanted}")]
-    NotPem {
-        /// Which file.
-        file: PathBuf,
-        /// What it should hold.
-        wanted: &'static str,
-    },
-    /// The key is not the certificate's, or of a kind that is not supported.
-    #[error("the certificate {certificate} and its key do not work together")]
-    Mismatch {
-        /// The certificate.
-        certificate: PathBuf,
-        /// Why.
-        #[source]
-        source: rustls::Error,
-    },
-    /// There is no common version of the protocol: a defect of the build.
-    #[error("TLS cannot be set up")]
-    Protocol(#[source] rustls::Error),
-}
+use crate::watched::{self, Watched};
 
 /// The certificate that is shown to whoever connects now.
-pub(super) struct Certificate(Watched<Arc<CertifiedKey>, TlsError>);
+pub(crate) struct Certificate(Watched<Arc<CertifiedKey>, TlsError>);
 
 /// Reads the certificate and its key.
 ///
 /// # Errors
 /// [`TlsError`].
-pub(super) fn open(files: TlsFiles) -> Result<Arc<Certificate>, TlsError> {
+pub(crate) fn open(files: TlsFiles) -> Result<Arc<Certificate>, TlsError> {
     Watched::open(vec![files.certificate, files.key], read, None).map(Certificate).map(Arc::new)
 }
 
-/// Speaks TLS 1.2 and 1.3, and HTTP/1.1 over it.
+/// Speaks TLS 1.2 and 1.3 with anybody, and HTTP/1.1 over it.
 ///
 /// # Errors
 /// [`TlsError::Protocol`].
-pub(super) fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config =
@@ -82,16 +48,24 @@ fn read(files: &[PathBuf]) -> Result<Arc<CertifiedKey>, TlsError> {
         watched::read_small(file).map_err(|source| TlsError::Unreadable { file: file.clone(), source })
     };
     let not_pem = |file: &PathBuf, wanted| TlsError::NotPem { file: file.clone(), wanted };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&content(certificate)?)
-        .collect::<Result<_, _>>()
-        .ok()
-        .filter(|chain: &Vec<_>| !chain.is_empty())
-        .ok_or_else(|| not_pem(certificate, "certificates"))?;
+    let chain = certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&content(key)?).map_err(|_| not_pem(key, "a private key"))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     CertifiedKey::from_der(chain, private, &provider)
         .map(Arc::new)
         .map_err(|source| TlsError::Mismatch { certificate: certificate.clone(), source })
+}
+
+/// The certificates in a file, at least one.
+///
+/// # Errors
+/// [`TlsError::Unreadable`]; [`TlsError::NotPem`].
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let content = watched::read_small(file);
+    let content = content.map_err(|source| TlsError::Unreadable { file: file.to_owned(), source })?;
+    let read = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>().ok();
+    let not_pem = || TlsError::NotPem { file: file.to_owned(), wanted: "certificates" };
+    read.filter(|certificates| !certificates.is_empty()).ok_or_else(not_pem)
 }
 
 impl ResolvesServerCert for Certificate {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The places for connections.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Inner>);
+pub(crate) struct Places(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -30,7 +30,7 @@ struct Taken {
 
 /// One connection's place. Dropping it frees it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     places: Places,
     number: u64,
     known: Arc<AtomicBool>,
@@ -38,13 +38,13 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self(Arc::new(Inner { capacity: capacity.max(1), open: Mutex::default() }))
     }
 
     /// A place. If there is none, the oldest connection that never showed a valid credential gives way, or else the oldest
     /// of all, which its feed makes anew.
-    pub(super) fn take(&self) -> Place {
+    pub(crate) fn take(&self) -> Place {
         let mut open = self.open();
         if open.taken.len() >= self.0.capacity {
             let stranger = open.taken.iter().find(|(_, taken)| !taken.known.load(Ordering::Relaxed));
@@ -68,16 +68,16 @@ impl Places {
 
 impl Place {
     /// A valid credential was presented on the connection.
-    pub(super) fn is_known_now(&self) {
+    pub(crate) fn is_known_now(&self) {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.known.load(Ordering::Relaxed)
     }
 
     /// Completes when the connection has to give way.
-    pub(super) async fn must_give_way(&self) {
+    pub(crate) async fn must_give_way(&self) {
         self.give_way.cancelled().await;
     }
 }

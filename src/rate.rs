@@ -12,9 +12,9 @@ const MAX_HELD: usize = 16_384;
 
 /// How often.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rate {
-    pub(super) per_second: f64,
-    pub(super) burst: f64,
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    pub(crate) burst: f64,
 }
 
 #[derive(Debug)]
@@ -24,14 +24,14 @@ struct Bucket {
 }
 
 /// A bucket for each of something.
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     rate: Rate,
     clock: Arc<dyn TimeSource>,
     held: Mutex<HashMap<K, Bucket>>,
 }
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
-    pub(super) fn new(rate: Rate, clock: Arc<dyn TimeSource>) -> Self {
+    pub(crate) fn new(rate: Rate, clock: Arc<dyn TimeSource>) -> Self {
         Self { rate, clock, held: Mutex::default() }
     }
 
@@ -39,7 +39,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     ///
     /// # Errors
     /// How long until there is one.
-    pub(super) fn take(&self, key: &K) -> Result<(), Duration> {
+    pub(crate) fn take(&self, key: &K) -> Result<(), Duration> {
         let now = self.clock.now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= MAX_HELD && !held.contains_key(key) {

@@ -3,10 +3,12 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold_clock::TimeSource;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// How often files are looked at. Two `stat`s every 2 s for each feed cost nothing that can be measured.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -15,10 +17,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 type Stamp = (u64, u64, u64, i64, i64);
 
 /// What was read from some files, and is read again when they change.
-pub(super) struct Watched<T, E> {
+pub(crate) struct Watched<T, E> {
     files: Vec<PathBuf>,
     read: fn(&[PathBuf]) -> Result<T, E>,
-    current: RwLock<Arc<T>>,
+    current: watch::Sender<Arc<T>>,
     /// What the files were when they were last read, or `None` if they have to be read again.
     seen: Mutex<Option<Vec<Option<Stamp>>>>,
     /// What is in force while the files cannot be used; what they made before, if this makes nothing.
@@ -26,7 +28,7 @@ pub(super) struct Watched<T, E> {
 }
 
 /// Something that looks at its files.
-pub(super) trait Look: Send + Sync {
+pub(crate) trait Look: Send + Sync {
     /// Reads the files again if they changed, or could not be used.
     fn look(&self);
 }
@@ -37,22 +39,27 @@ impl<T, E: std::error::Error> Watched<T, E> {
     ///
     /// # Errors
     /// What `read` says.
-    pub(super) fn open(
+    pub(crate) fn open(
         files: Vec<PathBuf>,
         read: fn(&[PathBuf]) -> Result<T, E>,
         fallback: Option<fn() -> T>,
     ) -> Result<Self, E> {
         let seen = Mutex::new(Some(stamps(&files)));
-        let current = RwLock::new(Arc::new(read(&files)?));
+        let current = watch::Sender::new(Arc::new(read(&files)?));
         Ok(Self { files, read, current, seen, fallback })
     }
 
-    pub(super) fn current(&self) -> Arc<T> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn current(&self) -> Arc<T> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Is told whenever there is something new.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<T>> {
+        self.current.subscribe()
     }
 
     fn put(&self, made: T) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        self.current.send_replace(Arc::new(made));
     }
 }
 
@@ -93,25 +100,37 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
     files.iter().map(|file| std::fs::metadata(file).ok().map(stamp)).collect()
 }
 
-/// Looks at all of `watched` from time to time, for as long as it is polled.
-pub(super) async fn keep_looking(watched: Vec<Arc<dyn Look>>, clock: Arc<dyn TimeSource>) {
+/// Looks at all of `watched` from time to time, and at once on SIGHUP, for as long as it is polled.
+///
+/// # Errors
+/// If signals cannot be listened for.
+pub(crate) fn keep_looking(
+    watched: Vec<Arc<dyn Look>>,
+    clock: Arc<dyn TimeSource>,
+) -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
     let watched = Arc::new(watched);
-    loop {
-        clock.sleep(LOOK_EVERY).await;
-        let watched = Arc::clone(&watched);
-        // The file system may be slow, a network's for example. One look at a time.
-        let looked = tokio::task::spawn_blocking(move || watched.iter().for_each(|file| file.look()));
-        if looked.await.is_err() {
-            tracing::error!("looking at files failed");
+    Ok(async move {
+        loop {
+            tokio::select! {
+                () = clock.sleep(LOOK_EVERY) => {}
+                Some(()) = hangup.recv() => {}
+            }
+            let watched = Arc::clone(&watched);
+            // The file system may be slow, a network's for example. One look at a time.
+            let looked = tokio::task::spawn_blocking(move || watched.iter().for_each(|file| file.look()));
+            if looked.await.is_err() {
+                tracing::error!("looking at files failed");
+            }
         }
-    }
+    })
 }
 
 /// The longest file that is read: a chain of certificates takes some 8 KiB.
 const MAX_FILE: u64 = 256 * 1024;
 
 /// The whole of a small file.
-pub(super) fn read_small(file: &Path) -> std::io::Result<zeroize::Zeroizing<Vec<u8>>> {
+pub(crate) fn read_small(file: &Path) -> std::io::Result<zeroize::Zeroizing<Vec<u8>>> {
     use std::io::Read;
     let opened = std::fs::File::open(file)?;
     let length = opened.metadata()?.len();
