@@ -1,6 +1,7 @@
 //! Arguments that several commands share.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use leasehold_client::{
     Arena, ArenaConfig, BindingName, Client, EncryptionContext, Endpoint, OnUnlockable, RetryPolicy,
-    Settings, SystemClock, WrappedKey,
+    Settings, SystemClock, TlsFiles, WrappedKey,
 };
 use leasehold_envelope::EnvelopeError;
 
@@ -20,7 +21,7 @@ const MAX_INPUT: u64 = 16 * 1024;
 /// Where the service is, and how to call it.
 #[derive(Debug, Clone, Args)]
 pub struct ClientArgs {
-    /// The service: http://127.0.0.1:PORT or unix:/path/to/socket.
+    /// The service: http://127.0.0.1:PORT, unix:/path/to/socket, or https://HOST:PORT with --tls-ca, --tls-cert and --tls-key.
     #[arg(long, env = "LEASEHOLD_ADDR", default_value = "http://127.0.0.1:7420", value_name = "ADDRESS")]
     pub(crate) addr: Endpoint,
     /// How long one attempt may take.
@@ -29,13 +30,55 @@ pub struct ClientArgs {
     /// Do not try again when the service says that trying again helps.
     #[arg(long)]
     pub(crate) no_retry: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+/// What an https address needs. With another nothing of it is used.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS")]
+pub(super) struct TlsArgs {
+    /// Certificates of authorities that may vouch for the service, PEM.
+    #[arg(long, env = "LEASEHOLD_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Our certificate, and those that it is signed with after it, PEM.
+    #[arg(long, env = "LEASEHOLD_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Our certificate's private key, PEM.
+    #[arg(long, env = "LEASEHOLD_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// The name that the service's certificate must have, if it is not the address's host.
+    #[arg(long, env = "LEASEHOLD_TLS_SERVER_NAME", value_name = "NAME")]
+    tls_server_name: Option<String>,
+}
+
+impl TlsArgs {
+    fn files(&self) -> Result<TlsFiles, Failure> {
+        let needs = || {
+            Failure::usage(
+                "an https address needs --tls-ca, --tls-cert and --tls-key, or LEASEHOLD_TLS_CA and so on",
+            )
+        };
+        let [ca, certificate, key] =
+            [&self.tls_ca, &self.tls_cert, &self.tls_key].map(|file| file.clone().ok_or_else(needs));
+        Ok(TlsFiles {
+            ca: ca?,
+            certificate: certificate?,
+            key: key?,
+            server_name: self.tls_server_name.clone(),
+        })
+    }
 }
 
 impl ClientArgs {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let retry = if self.no_retry { RetryPolicy::never() } else { RetryPolicy::default() };
         let settings = Settings { deadline: self.timeout, retry };
-        Ok(Client::new(&self.addr, settings, arena()?, Arc::new(SystemClock::start())))
+        let addr = match self.addr.is_secured() {
+            true => self.addr.clone().with_tls(self.tls.files()?)?,
+            false => self.addr.clone(),
+        };
+        Ok(Client::new(&addr, settings, arena()?, Arc::new(SystemClock::start())))
     }
 }
 

@@ -41,6 +41,11 @@ impl Failure {
         Self { kind: Kind::Unavailable, ..Self::new(message) }
     }
 
+    /// A caller may not do what was asked about; `message` says who.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Denied, ..Self::new(message) }
+    }
+
     /// A binding was tried and does not work; `message` says which.
     pub(crate) fn not_working(message: impl Into<String>) -> Self {
         Self { kind: Kind::NotWorking, ..Self::new(message) }
@@ -117,6 +122,7 @@ local_errors!(
     leasehold_registry::ExportError,
     leasehold_registry::SqliteError,
     leasehold_tenant::RegistryError,
+    leasehold_client::TlsError,
 );
 
 #[cfg(feature = "simulator")]

@@ -1,6 +1,6 @@
 //! A Rust client with retries and a cache that honours leases.
 //!
-//! Owns the channel to the service over loopback TCP or a Unix socket ([`Endpoint`]), retries within bounds where the
+//! Owns the channel to the service over TLS, loopback TCP or a Unix socket ([`Endpoint`], [`TlsFiles`]), retries within bounds where the
 //! service says that retrying helps ([`RetryPolicy`]), typed calls ([`Client`]), the stream of leases ([`LeaseStream`]) and
 //! a local cache of unwrapped keys under the service's lease ([`KeyCache`]). Deliberately has no cloud's SDK in its tree,
 //! and decides nothing: what the service does not grant, it does not have.
@@ -9,7 +9,7 @@
 //! when the request for it was *sent*; a timer wipes, not the next request; a key that arrives after its binding was
 //! wiped is thrown away; every call ends within its deadline.
 //!
-//! Reading order: `endpoint`, `client`, `retry`, `error`, `stream`, `cache`, `watch`.
+//! Reading order: `endpoint`, `tls`, `client`, `retry`, `error`, `stream`, `cache`, `watch`.
 
 mod cache;
 mod client;
@@ -18,6 +18,7 @@ mod error;
 mod held;
 mod retry;
 mod stream;
+mod tls;
 mod watch;
 
 pub use cache::{CacheSettings, KeyCache};
@@ -26,6 +27,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ClientError, Refusal};
 pub use retry::RetryPolicy;
 pub use stream::{LeaseStream, LeaseUpdate};
+pub use tls::{TlsError, TlsFiles};
 
 // What the signatures above are made of, so that a user of this crate needs no other of ours.
 pub use leasehold_api as api;
