@@ -1,6 +1,7 @@
 //! The command line: what there is, and the way from there to what is done. One file per verb.
 
 mod args;
+mod authz;
 mod binding;
 mod cloud;
 mod failure;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Write all tenants to a file, or put them back.
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// Ask what the rules of a configuration say.
+    #[command(subcommand)]
+    Authz(authz::AuthzCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  leasehold completions bash > /etc/bash_completion.d/leasehold")]
     Completions {
@@ -120,6 +124,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Key(command) => key::run(command, output).await,
         Command::Leases(command) => leases::run(command, output).await,
         Command::Registry(command) => registry::run(command, output).await,
+        Command::Authz(command) => authz::run(command, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "leasehold", &mut script);
