@@ -4,7 +4,9 @@
 //! make it jump, so that bounds of 15 s take milliseconds; nothing waits for anything but what it can observe.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authority;
 mod aws;
+mod callers;
 mod clock;
 mod cloud;
 mod demo;

@@ -10,7 +10,7 @@ use leasehold_api::convert::duration_to_proto;
 use leasehold_api::v1::tenant_service_client::TenantServiceClient;
 use leasehold_api::v1::{self, ErrorReason};
 use leasehold_client::{
-    Arena, ArenaConfig, Client, ClientError, EncryptionContext, KeyLength, Leased, OnUnlockable,
+    Arena, ArenaConfig, Client, ClientError, EncryptionContext, Endpoint, KeyLength, Leased, OnUnlockable,
     PlaintextKey, Refusal, RetryPolicy, Settings, TenantId, WrappedKey,
 };
 use leasehold_cloudsim::Simulator;
@@ -210,15 +210,20 @@ fn client(running: &Running, clock: &JumpingClock) -> Client {
 /// A client with a connection of its own. It tries again only if the connection was closed under a call, as one that carried
 /// what was wiped is; whatever the service says, it takes for an answer.
 pub(crate) fn client_of(endpoint: &str, clock: &JumpingClock) -> Client {
-    static ARENA: OnceLock<Arena> = OnceLock::new();
     // The service asks for pauses of 50 ms and more.
     let moment = Duration::from_millis(1);
     let retry =
         RetryPolicy { attempts: 10, first_pause: moment, longest_pause: moment, ..Default::default() };
+    client_at(&endpoint.parse().unwrap(), retry, clock)
+}
+
+/// A client with a connection of its own.
+pub(crate) fn client_at(endpoint: &Endpoint, retry: RetryPolicy, clock: &JumpingClock) -> Client {
+    static ARENA: OnceLock<Arena> = OnceLock::new();
     let settings = Settings { deadline: PATIENCE, retry };
     let config = ArenaConfig { bytes: 512 * 1024, on_unlockable: OnUnlockable::DangerUseOrdinaryMemory };
     let arena = ARENA.get_or_init(|| Arena::new(config).unwrap()).clone();
-    Client::new(&endpoint.parse().unwrap(), settings, arena, Arc::new(clock.clone()))
+    Client::new(endpoint, settings, arena, Arc::new(clock.clone()))
 }
 
 pub(crate) fn id(tenant: &str) -> TenantId {
