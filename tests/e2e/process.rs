@@ -94,6 +94,16 @@ async fn a_process_that_is_told_to_end_drains_within_its_deadline() {
     assert!(!process.directory.path().join("leasehold.sock").exists(), "its socket goes with it");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_has_files_read_again_and_ends_nothing() {
+    let mut process = Process::start(Cloud::Aws).await;
+    let mut watcher = Watcher::open(&process.client, &id("acme"), WatchMode::Hold).await;
+    process.signal("HUP");
+    watcher.renew().await;
+    process.signal("TERM");
+    assert!(process.ended().await.success(), "{}", process.log());
+}
+
 async fn p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process(cloud: Cloud) {
     let process = Process::start(cloud).await;
     let mut watcher =
@@ -123,7 +133,7 @@ async fn p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process(cloud: Cloud) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_but_this_machine_is_served() {
+async fn p6_nothing_leaves_this_machine_in_the_clear() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let mut child = serve(
