@@ -109,13 +109,21 @@ impl From<Status> for ClientError {
         let lost_its_connection = lost_its_connection(&status);
         Self::Refused(Box::new(Refusal {
             code: if lost_its_connection { Code::Unavailable } else { status.code() },
-            message: status.message().into(),
+            message: message(&status),
             reason: info.and_then(|info| ErrorReason::from_wire_name(&info.reason)),
             metadata: info.map(|info| info.metadata.clone()).unwrap_or_default(),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
             lost_its_connection,
         }))
     }
+}
+
+/// What the service says, or else what went wrong on the way to it: the last of the sources, a refused certificate for
+/// example, of which the transport itself says only that something failed.
+fn message(status: &Status) -> Box<str> {
+    let source = std::error::Error::source(status);
+    let last = std::iter::successors(source, |error| (*error).source()).last();
+    last.map_or_else(|| status.message().into(), |error| error.to_string().into())
 }
 
 /// Whether the connection ended under the call. The transport calls that cancelled, internal or unknown; it happens whenever
@@ -146,6 +154,9 @@ mod tests {
     fn a_connection_that_ends_under_a_call_is_no_answer_of_the_service() {
         let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert_eq!(code(Status::from_error(Box::new(broken))), Code::Unavailable);
+        let inner = std::io::Error::other(std::io::Error::other("received fatal alert: UnknownCA"));
+        let ClientError::Refused(refusal) = Status::from_error(Box::new(inner)).into() else { panic!() };
+        assert_eq!(refusal.message(), "received fatal alert: UnknownCA");
         assert_eq!(code(Status::internal("internal error")), Code::Internal);
         assert_eq!(code(Status::unknown("")), Code::Unknown);
     }
