@@ -297,6 +297,7 @@ fn key_denied(check: &'static str) -> (&'static str, &'static str, &'static str)
 }
 
 /// The role does not let us in.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn trust_cases() -> Vec<Case<Account>> {
     vec![
         Case {
@@ -438,6 +439,7 @@ fn own_cases() -> Vec<Case<Account>> {
 }
 
 /// The role may not use the key.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn key_policy_cases() -> Vec<Case<Account>> {
     const ROLE_LACKS: &[&str] = &["ROLE_PERMISSION_MISSING"];
     vec![

@@ -329,6 +329,7 @@ fn own_cases() -> Vec<Case<Account>> {
 }
 
 /// The vault does not let the principal use the key.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn vault_cases() -> Vec<Case<Account>> {
     const NO_ROLE: &[&str] = &["ROLE_MISSING", "ROLE_NOT_PROPAGATED", "KEY_NAME_WRONG"];
     const BY_ROLES: (&str, &str, &str) = ("DESCRIBE", "key", "ForbiddenByRbac");
