@@ -138,6 +138,13 @@ fn not_let_in<T>(result: Result<T, ClientError>) -> Refusal {
     }
 }
 
+/// Waits until the connection of a watcher is over. It is told first, unless so much time passes meanwhile that it is cut.
+async fn ends(watcher: Watcher) {
+    let Some(ClientError::Refused(refusal)) = watcher.end().await else { panic!("the stream just ended") };
+    assert_eq!(refusal.code(), Code::Unavailable, "{refusal}");
+    assert!(matches!(refusal.reason(), None | Some(ErrorReason::ConnectionClosing)), "{refusal}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_only_a_good_certificate_lets_anybody_in() {
     let secured = Secured::start(&[]).await;
@@ -249,8 +256,7 @@ async fn p6_a_connection_is_over_when_its_certificate_is() {
     clock.jump(LIFE / 2);
     watcher.renew().await;
     clock.jump(LIFE / 2 - Duration::from_secs(3));
-    let Some(ClientError::Refused(refusal)) = watcher.end().await else { panic!("the stream just ended") };
-    assert_eq!(refusal.reason(), Some(ErrorReason::ConnectionClosing), "{refusal}");
+    ends(watcher).await;
     clock.jump(Duration::from_secs(5));
     not_let_in(list(&client).await);
     // The files are read again when the client connects again.
@@ -327,8 +333,7 @@ async fn p6_rotation_under_load_fails_no_call() {
     }
     load.goes_on().await;
     files.put("prod-ca", &next.pem);
-    let Some(ClientError::Refused(refusal)) = watcher.end().await else { panic!("the stream just ended") };
-    assert_eq!(refusal.reason(), Some(ErrorReason::ConnectionClosing), "{refusal}");
+    ends(watcher).await;
     not_let_in(list(&left).await);
     load.goes_on().await;
     load.end().await;
