@@ -27,13 +27,22 @@ pub(crate) fn check(
         .no(variable(["NO_PROXY", "no_proxy"]))
         .build();
     let mut asked: Vec<Uri> = GOOGLES.into_iter().map(Uri::from_static).collect();
-    urls(credentials, &mut asked);
+    places(credentials, &mut asked);
     match asked.iter().find(|url| matcher.intercept(url).is_some()) {
         Some(url) if !danger => {
             Err(GcpConfigError::Proxied { host: url.host().unwrap_or_default().to_owned() })
         }
         _ => Ok(()),
     }
+}
+
+/// What that client asks by the word of a credentials file, of those that it goes through too. Files name more places, as for
+/// people to sign in at.
+fn places(credentials: &Value, found: &mut Vec<Uri>) {
+    for field in ["token_url", "token_uri", "service_account_impersonation_url", "credential_source"] {
+        credentials.get(field).into_iter().for_each(|value| urls(value, found));
+    }
+    credentials.get("source_credentials").into_iter().for_each(|source| places(source, found));
 }
 
 /// Every URL anywhere in `value`.
@@ -81,6 +90,27 @@ mod tests {
         ] {
             assert!(proxied(environment, false), "{environment:?}");
             assert!(!proxied(environment, true), "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn places_that_are_never_asked_are_nobodys_business() {
+        let signs_in = "https://accounts.example/o/oauth2/auth";
+        let asked = "https://token.example/token";
+        for (file, is_asked) in [
+            (json!({ "auth_uri": signs_in, "client_x509_cert_url": signs_in }), false),
+            (json!({ "source_credentials": { "auth_uri": signs_in } }), false),
+            (json!({ "token_uri": asked }), true),
+            (json!({ "source_credentials": { "token_uri": asked } }), true),
+            (json!({ "service_account_impersonation_url": asked }), true),
+            (json!({ "credential_source": { "url": asked } }), true),
+        ] {
+            let variable = |name: &str| match name {
+                "HTTPS_PROXY" => Some("http://proxy.example:3128".to_owned()),
+                "NO_PROXY" => Some(".googleapis.com".to_owned()),
+                _ => None,
+            };
+            assert_eq!(check(&file, false, variable).is_err(), is_asked, "{file}");
         }
     }
 
