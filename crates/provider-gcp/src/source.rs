@@ -91,14 +91,17 @@ async fn of_googles_client<E>(
     let fetched = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|_| broken("no runtime could be made to fetch our own token on"))?;
-        runtime.block_on(in_time(async {
+        let fetched = runtime.block_on(in_time(async {
             // What it says may quote the file.
             let credentials = credentials().map_err(|_| {
                 ProviderError::new(Fault::OwnIdentity, "our own credentials could not be read")
             })?;
             let token = credentials.access_token().await.map_err(|error| base_failure(&error))?;
             Ok(Fetched { token: Token::new(Zeroizing::new(token.token)), lasts: None })
-        }))
+        }));
+        // Dropped, it would wait without a limit for what cannot be cancelled: the operating system resolving a name.
+        runtime.shutdown_background();
+        fetched
     });
     fetched.await.unwrap_or_else(|_| Err(broken("fetching our own token ended early")))
 }
@@ -112,4 +115,23 @@ async fn in_time(
 
 pub(crate) fn broken(detail: &str) -> ProviderError {
     ProviderError::new(Fault::Unavailable, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn p9_a_fetch_waits_for_nothing_that_cannot_be_cancelled() {
+        let (end, held) = mpsc::channel::<()>();
+        let stuck = move || {
+            tokio::task::spawn_blocking(move || held.recv());
+            Err::<AccessTokenCredentials, ()>(())
+        };
+        let refused = of_googles_client(stuck).await.err().unwrap();
+        assert_eq!(refused.fault(), &Fault::OwnIdentity);
+        drop(end);
+    }
 }
