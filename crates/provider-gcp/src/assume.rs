@@ -29,6 +29,10 @@ const SESSION_SECONDS: u32 = 900;
 /// any source gives.
 const OWN_LASTS: Duration = Duration::from_secs(240);
 
+/// The longest that we believe a token of our own to last: 12 h, the most that Google can be told to give
+/// (<https://cloud.google.com/iam/docs/create-short-lived-credentials-direct#sa-credentials-oauth>).
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
+
 /// What a session of this provider holds. The token wipes itself when the last clone is dropped.
 pub(crate) struct KeySession {
     pub(crate) token: Token,
@@ -45,7 +49,7 @@ struct Given {
 /// Who we are, proven by a token that was just given to us, or that Google takes from us.
 pub(crate) async fn own_identity(clients: &Clients) -> Result<OwnIdentity, ProviderError> {
     let principal = clients.base.principal().await?;
-    let own = clients.base.fresh().await?.token;
+    let own = clients.base.fresh().await?.0.token;
     if let Some(email) = clients.base.signs_as() {
         is_taken(clients, &own, email).await?;
     }
@@ -77,7 +81,7 @@ pub(crate) async fn assume(clients: &Clients, plan: Plan) -> Result<Answer<Sessi
     let outcome = match become_account(clients, &own, delegates, last, &plan).await {
         // Our own token was good when we got it, which may be minutes ago. A fresh one tells whether we still are.
         Err(error) if *error.fault() == Fault::OwnIdentity && !is_fresh => {
-            let own = clients.base.fresh().await?.token;
+            let own = clients.base.fresh().await?.0.token;
             become_account(clients, &own, delegates, last, &plan).await
         }
         outcome => outcome,
@@ -88,10 +92,9 @@ pub(crate) async fn assume(clients: &Clients, plan: Plan) -> Result<Answer<Sessi
 
 /// A session with a token of our own, for the operator's own keys. As fresh as its source gives one.
 async fn as_ourselves(clients: &Clients, plan: Plan) -> Result<Answer<Session>, ProviderError> {
+    let (Fetched { token, lasts }, age) = clients.base.fresh().await?;
     #[expect(clippy::disallowed_methods, reason = "the expiry of a session is by the wall clock")]
-    let asked = SystemTime::now();
-    let Fetched { token, lasts } = clients.base.fresh().await?;
-    let expires_at = asked + lasts.unwrap_or(OWN_LASTS);
+    let expires_at = SystemTime::now() + lasts.unwrap_or(OWN_LASTS).min(LONGEST).saturating_sub(age);
     Ok(Answer { value: Session::new(expires_at, KeySession { token, plan }), request_id: None })
 }
 

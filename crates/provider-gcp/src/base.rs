@@ -1,14 +1,15 @@
 //! Who we are before we become anybody, and a token of our own that is kept and renewed.
 //!
-//! Whoever needs a token that there is none of joins the one fetch that is under way, or begins one. A fetch belongs to
+//! Whoever needs a token that there is none of joins a fetch that is under way, or begins one. A fetch belongs to
 //! nobody: its token is kept even if everybody who waited for it has given up, so that a source that is slower than their
-//! deadlines serves the next call.
+//! deadlines serves the next call. Whoever may have no token that was asked for earlier begins a second fetch beside one
+//! that is too old; what the first attempt of a call asked for is not too old for the next one.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use leasehold_provider::{Fault, ProviderError};
+use leasehold_provider::{Fault, ProviderError, at_first_attempt};
 use tokio::sync::{OnceCell, watch};
 
 use crate::config::{BaseIdentity, GcpConfig, GcpConfigError};
@@ -33,6 +34,10 @@ const AHEAD: Duration = Duration::from_secs(60);
 /// How long after a fetch in the background the next may begin. 10 s: the longest that one takes.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Most fetches under way at once: one that is too old for those who wait for the other. Whoever finds both too old waits for
+/// a place, and shares the fetch that begins then.
+const MAX_FLIGHTS: usize = 2;
+
 /// Our own identity.
 pub(crate) struct Base {
     source: Source,
@@ -44,17 +49,22 @@ pub(crate) struct Base {
     shelf: Arc<Mutex<Shelf>>,
 }
 
-/// The token in use, and the fetch of the next.
+/// The token in use, and the fetches of the next.
 #[derive(Default)]
 struct Shelf {
     kept: Option<Kept>,
-    flight: Option<Flight>,
-    /// Flights so far, the one under way included.
+    /// Those under way, the oldest first.
+    in_air: Vec<Flight>,
+    /// Flights so far, those under way included.
     flights: u64,
+    /// The newest of them that asks its source already.
+    asking: u64,
 }
 
 struct Kept {
-    token: Token,
+    fetched: Fetched,
+    /// Of the flight that brought it.
+    number: u64,
     since: Instant,
     /// How long after `since` it is used.
     good_for: Duration,
@@ -65,7 +75,9 @@ struct Kept {
 /// A fetch that is under way.
 #[derive(Clone)]
 struct Flight {
+    /// From 1.
     number: u64,
+    began: Instant,
     landed: watch::Receiver<Option<Result<Fetched, ProviderError>>>,
 }
 
@@ -152,22 +164,26 @@ impl Base {
     pub(crate) async fn token(&self) -> Result<(Token, bool), ProviderError> {
         if let Some((token, is_due)) = self.kept() {
             if is_due {
-                self.flight();
+                self.flight_after(0);
             }
             return Ok((token, false));
         }
-        self.flight().landed().await.map(|fetched| (fetched.token, true))
+        self.flight_after(0).landed().await.map(|fetched| (fetched.token, true))
     }
 
-    /// A token that was asked for after this call began, as fresh as its source gives one.
-    pub(crate) async fn fresh(&self) -> Result<Fetched, ProviderError> {
-        let before = lock(&self.shelf).flights;
+    /// A token that was asked for after this call began, its earlier attempts included, as fresh as its source gives one; and
+    /// how long ago that was.
+    pub(crate) async fn fresh(&self) -> Result<(Fetched, Duration), ProviderError> {
+        let before = at_first_attempt(lock(&self.shelf).asking);
         loop {
-            let flight = self.flight();
-            let number = flight.number;
+            if let Some(kept) = lock(&self.shelf).kept.as_ref().filter(|kept| kept.number > before) {
+                return Ok((kept.fetched.clone(), kept.age(now())));
+            }
+            let flight = self.flight_after(before);
+            let (number, began) = (flight.number, flight.began);
             let outcome = flight.landed().await;
             if number > before {
-                return outcome;
+                return outcome.map(|fetched| (fetched, now().saturating_duration_since(began)));
             }
         }
     }
@@ -193,26 +209,32 @@ impl Base {
         if is_due {
             kept.renew = now + PAUSE;
         }
-        Some((kept.token.clone(), is_due))
+        Some((kept.fetched.token.clone(), is_due))
     }
 
-    /// The flight that is under way, or one that begins now.
-    fn flight(&self) -> Flight {
+    /// A flight that came after the first `before`: one that is under way, or one that begins now. If there is no place for
+    /// that, the oldest, to be waited for.
+    fn flight_after(&self, before: u64) -> Flight {
         let (flight, landing) = {
             let mut shelf = lock(&self.shelf);
-            if let Some(flight) = &shelf.flight {
+            let joined = shelf.in_air.iter().find(|flight| flight.number > before);
+            let full = shelf.in_air.len() >= MAX_FLIGHTS;
+            if let Some(flight) = joined.or(shelf.in_air.first().filter(|_| full)) {
                 return flight.clone();
             }
             shelf.flights += 1;
             let (sender, landed) = watch::channel(None);
-            let flight = Flight { number: shelf.flights, landed };
-            shelf.flight = Some(flight.clone());
+            let flight = Flight { number: shelf.flights, began: now(), landed };
+            shelf.in_air.push(flight.clone());
             let shelf = Arc::clone(&self.shelf);
-            let landing = Landing { number: flight.number, began: now(), shelf, landed: sender };
+            let landing = Landing { number: flight.number, began: flight.began, shelf, landed: sender };
             (flight, landing)
         };
-        let fetched = self.source.clone().token();
-        tokio::spawn(async move { landing.land(fetched.await) });
+        let source = self.source.clone();
+        tokio::spawn(async move {
+            landing.ask();
+            landing.land(source.token().await);
+        });
         flight
     }
 }
@@ -226,10 +248,10 @@ impl fmt::Debug for Base {
 // === impl Kept, Flight and Landing ===
 
 impl Kept {
-    fn new(fetched: &Fetched, since: Instant) -> Self {
+    fn new(fetched: &Fetched, number: u64, since: Instant) -> Self {
         let good_for = fetched.lasts.map_or(KEEP, |lasts| lasts.saturating_sub(MARGIN).min(KEEP));
         let renew = since + good_for.saturating_sub(AHEAD);
-        Self { token: fetched.token.clone(), since, good_for, renew }
+        Self { fetched: fetched.clone(), number, since, good_for, renew }
     }
 
     fn age(&self, now: Instant) -> Duration {
@@ -247,9 +269,19 @@ impl Flight {
 }
 
 impl Landing {
+    /// From here on it is too old for whoever comes now.
+    fn ask(&self) {
+        let mut shelf = lock(&self.shelf);
+        shelf.asking = shelf.asking.max(self.number);
+    }
+
     fn land(self, outcome: Result<Fetched, ProviderError>) {
         if let Ok(fetched) = &outcome {
-            lock(&self.shelf).kept = Some(Kept::new(fetched, self.began));
+            let mut shelf = lock(&self.shelf);
+            // A later flight may have landed before.
+            if shelf.kept.as_ref().is_none_or(|kept| kept.number < self.number) {
+                shelf.kept = Some(Kept::new(fetched, self.number, self.began));
+            }
         }
         self.end();
         self.landed.send_replace(Some(outcome));
@@ -257,10 +289,7 @@ impl Landing {
 
     /// From here on the next flight may begin.
     fn end(&self) {
-        let mut shelf = lock(&self.shelf);
-        if shelf.flight.as_ref().is_some_and(|flight| flight.number == self.number) {
-            shelf.flight = None;
-        }
+        lock(&self.shelf).in_air.retain(|flight| flight.number != self.number);
     }
 }
 

@@ -119,7 +119,7 @@ async fn a_token_is_renewed_before_its_end_and_nobody_waits_for_that() {
     assert!(base.token().await.unwrap().1);
     lock(&base.shelf).kept.as_mut().unwrap().renew = now();
     assert!(!base.token().await.unwrap().1, "the one that is there");
-    let renewed = lock(&base.shelf).flight.clone().expect("a flight began");
+    let renewed = lock(&base.shelf).in_air.first().cloned().expect("a flight began");
     assert!(!base.token().await.unwrap().1);
     assert!(renewed.landed().await.is_ok());
     let shelf = lock(&base.shelf);
@@ -135,6 +135,19 @@ async fn a_token_that_is_too_old_is_never_used() {
     assert!(base.token().await.unwrap().1, "fetched just now");
 }
 
+#[tokio::test]
+async fn a_token_that_lands_after_a_newer_one_does_not_take_its_place() {
+    let base = with_token();
+    let (late, _landed) = watch::channel(None);
+    let shelf = Arc::clone(&base.shelf);
+    lock(&shelf).flights = 1;
+    let late = Landing { number: 1, began: now(), shelf: Arc::clone(&shelf), landed: late };
+    base.fresh().await.unwrap();
+    let token = Token::new(zeroize::Zeroizing::new("old".to_owned()));
+    late.land(Ok(Fetched { token, lasts: None }));
+    assert_eq!(base.token().await.unwrap().0.expose(), "hush-hush");
+}
+
 #[test]
 fn a_token_is_used_for_three_minutes_or_until_its_last_one() {
     let since = now();
@@ -148,7 +161,7 @@ fn a_token_is_used_for_three_minutes_or_until_its_last_one() {
     ] {
         let token = Token::new(zeroize::Zeroizing::new("hush".to_owned()));
         let fetched = Fetched { token, lasts: lasts.map(Duration::from_secs) };
-        let kept = Kept::new(&fetched, since);
+        let kept = Kept::new(&fetched, 1, since);
         assert_eq!(kept.good_for, Duration::from_secs(good_for), "{lasts:?}");
         assert_eq!(kept.renew - since, Duration::from_secs(renewed), "{lasts:?}");
     }
@@ -161,8 +174,8 @@ async fn a_fetch_that_ends_early_leaves_no_mark_behind() {
         let mut shelf = lock(&base.shelf);
         let (sender, landed) = watch::channel(None);
         shelf.flights = 1;
-        let flight = Flight { number: 1, landed };
-        shelf.flight = Some(flight.clone());
+        let flight = Flight { number: 1, began: now(), landed };
+        shelf.in_air.push(flight.clone());
         drop(shelf);
         drop(Landing { number: 1, began: now(), shelf: Arc::clone(&base.shelf), landed: sender });
         flight

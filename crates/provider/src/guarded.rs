@@ -13,6 +13,7 @@ use leasehold_tenant::Binding;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::attempt::of_one_call;
 use crate::budget::{Budget, Budgets, Lane};
 use crate::retry::pause;
 use crate::{
@@ -74,14 +75,25 @@ impl Guarded {
         let start = self.clock.now();
         let budget = self.budgets.of(tenant, start)?;
         let _place = budget.enter(lane, &*self.clock, start + self.limits.longest_wait()).await?;
-        let deadline = start + self.limits.total;
+        of_one_call(self.attempts(&budget, start + self.limits.total, attempt)).await
+    }
+
+    async fn attempts<T, F>(
+        &self,
+        budget: &Budget,
+        deadline: Moment,
+        attempt: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, ProviderError>
+    where
+        F: Future<Output = Result<T, ProviderError>> + Send,
+    {
         let mut retry = 0;
         loop {
             let error = match self.attempt(deadline, attempt()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let Some(again) = self.next_attempt(&budget, &error, retry, deadline) else { return Err(error) };
+            let Some(again) = self.next_attempt(budget, &error, retry, deadline) else { return Err(error) };
             self.clock.sleep_until(again).await;
             retry += 1;
         }

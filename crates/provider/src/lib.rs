@@ -10,6 +10,7 @@
 //! Reading order: [`KeyProvider`], [`ProviderError`], [`Guarded`], [`Limits`]; then [`Finding`] and [`OnboardingKit`], what people read; then `retry` and `budget`, the two halves
 //! of what `guarded` decides.
 
+mod attempt;
 mod budget;
 mod error;
 mod finding;
@@ -20,6 +21,7 @@ mod provider;
 mod retry;
 mod session;
 
+pub use attempt::at_first_attempt;
 pub use error::{Edge, Fault, KeyState, ProviderError, Throttler};
 pub use finding::{Cause, Depth, FailedStage, Finding, Stage, Verdict};
 pub use guarded::Guarded;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_provider::{Fault, KeyProvider};
+use leasehold_clock::{ManualClock, TimeSource};
+use leasehold_provider::{Fault, Guarded, KeyProvider, Limits};
 use leasehold_provider_gcp::{BaseIdentity, Endpoints, GcpConfig, GcpProvider};
 use leasehold_secret::{Arena, ArenaConfig};
 use leasehold_tenant::Binding;
@@ -96,17 +97,74 @@ async fn p1_a_proof_never_takes_a_token_that_was_asked_for_before_it_began() {
     let provider = GcpProvider::build_operator(config(&metadata, &iam), keys, arena()).await.unwrap();
     let binding = binding("acme", KEY, &json!({}));
     let (first, second) = (metadata.answer_held(200, token(3600)), metadata.answer_held(200, token(3600)));
-    // Each part of a join is polled once before any goes on: the two later proofs begin while the first waits.
-    let releases = async {
+    let later = async {
         first.arrived().await;
+        let both = async { tokio::join!(provider.assume(&binding), provider.assume(&binding)) };
+        let releases = async {
+            second.arrived().await;
+            second.release();
+        };
+        let (both, ()) = tokio::join!(both, releases);
         first.release();
-        second.arrived().await;
-        second.release();
+        both
     };
-    let later = async { tokio::join!(provider.assume(&binding), provider.assume(&binding)) };
-    let (one, (two, three), ()) = tokio::join!(provider.assume(&binding), later, releases);
+    let (one, (two, three)) = tokio::join!(provider.assume(&binding), later);
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
-    assert_eq!(metadata.requests().len(), 2, "one for the first, and one that the later share");
+    assert_eq!(
+        metadata.requests().len(),
+        2,
+        "one for the first, and one that the later share and that waits for nobody"
+    );
+}
+
+#[tokio::test]
+async fn p9_proofs_as_ourselves_that_come_together_share_one_token() {
+    let (metadata, iam) = (Wire::start().await, Wire::start().await);
+    let keys = vec![KEY.parse().unwrap()];
+    let provider = GcpProvider::build_operator(config(&metadata, &iam), keys, arena()).await.unwrap();
+    let binding = binding("acme", KEY, &json!({}));
+    metadata.answer_flavored(200, token(3600));
+    // Each is polled once before any request could leave.
+    let assume = || provider.assume(&binding);
+    let (one, two, three) = tokio::join!(assume(), assume(), assume());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(metadata.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn p9_a_source_that_takes_longer_than_an_attempt_serves_the_next_one_of_the_same_call() {
+    let (metadata, iam) = (Wire::start().await, Wire::start().await);
+    let keys = vec![KEY.parse().unwrap()];
+    let provider = GcpProvider::build_operator(config(&metadata, &iam), keys, arena()).await.unwrap();
+    let clock = ManualClock::new();
+    let time: Arc<dyn TimeSource> = Arc::new(clock.clone());
+    let guarded = Arc::new(Guarded::new(Arc::new(provider), time, Limits::default()));
+    let held = metadata.answer_held(200, token(3600));
+    let proof = {
+        let guarded = Arc::clone(&guarded);
+        tokio::spawn(async move { guarded.assume(&binding("acme", KEY, &json!({}))).await.map(drop) })
+    };
+    held.arrived().await;
+    // The end of the first attempt, and the pause before the second.
+    clock.advance(Limits::default().attempt + Limits::default().pause).await;
+    held.release();
+    proof.await.unwrap().unwrap();
+    assert_eq!(metadata.requests().len(), 1, "it was asked for within this call");
+    metadata.answer_flavored(200, token(3600));
+    guarded.assume(&binding("acme", KEY, &json!({}))).await.unwrap();
+    assert_eq!(metadata.requests().len(), 2, "and before the next began");
+}
+
+#[tokio::test]
+async fn a_token_that_is_said_to_last_for_ever_makes_no_session_that_does() {
+    let (metadata, iam) = (Wire::start().await, Wire::start().await);
+    let keys = vec![KEY.parse().unwrap()];
+    let provider = GcpProvider::build_operator(config(&metadata, &iam), keys, arena()).await.unwrap();
+    metadata.answer_flavored(200, token(u64::MAX));
+    let session = provider.assume(&binding("acme", KEY, &json!({}))).await.unwrap().value;
+    #[expect(clippy::disallowed_methods, reason = "the expiry of a session is by the wall clock")]
+    let left = session.expires_at().duration_since(SystemTime::now()).unwrap();
+    assert!(left.as_secs() <= 12 * 3600, "{left:?}");
 }
 
 #[tokio::test]
