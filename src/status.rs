@@ -119,7 +119,7 @@ impl Refusal {
         let Some(cloud) = self.cloud() else { return HashMap::new() };
         let edge = match cloud.fault() {
             Fault::Denied { edge: Edge::Trust { .. } } => Some("trust"),
-            Fault::Denied { edge: Edge::Key } | Fault::KeyUnusable(_) => Some("key"),
+            Fault::Denied { edge: Edge::Key | Edge::Version } | Fault::KeyUnusable(_) => Some("key"),
             _ => None,
         };
         let pairs = [("cloud_code", cloud.code()), ("cloud_request_id", cloud.request_id()), ("edge", edge)];

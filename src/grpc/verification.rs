@@ -28,7 +28,7 @@ fn verdict(verdict: Verdict) -> v1::Verdict {
 fn finding(finding: Finding) -> v1::Finding {
     let (edge, hop) = match finding.edge {
         None => ("", 0),
-        Some(Edge::Key) => ("key", 0),
+        Some(Edge::Key | Edge::Version) => ("key", 0),
         // From 1, so that 0 can mean none; a chain has at most a few hops.
         Some(Edge::Trust { hop }) => ("trust", u32::try_from(hop).map_or(u32::MAX, |hop| hop + 1)),
     };

@@ -356,7 +356,7 @@ impl<'a> Examiner<'a> {
 
 /// Whether the key edge said no.
 fn is_of_the_key(error: &ProviderError) -> bool {
-    matches!(error.fault(), Fault::Denied { edge: Edge::Key } | Fault::KeyUnusable(_))
+    matches!(error.fault(), Fault::Denied { edge: Edge::Key | Edge::Version } | Fault::KeyUnusable(_))
 }
 
 /// A context that is like `context` save for one entry, so that it satisfies most conditions of a key policy too.

@@ -180,7 +180,7 @@ impl Failure {
 
 /// Whether the denial is of the principal, who may not be had or may not use the key, and not of one version of the key.
 pub(crate) fn is_of_principal(error: &ProviderError) -> bool {
-    matches!(error.fault(), Fault::Denied { .. })
+    matches!(error.fault(), Fault::Denied { edge: Edge::Trust { .. } | Edge::Key })
 }
 
 fn late() -> LeaseError {

@@ -202,7 +202,8 @@ impl Refusal {
     /// about reaching one, or what it answers).
     fn meaning_of(&self, violation: &str) -> Option<Fault> {
         match violation {
-            "EXTERNAL_PERMISSION_DENIED" => Some(Fault::Denied { edge: Edge::Key }),
+            // Each version has a URI of its own, and so perhaps a manager.
+            "EXTERNAL_PERMISSION_DENIED" => Some(Fault::Denied { edge: Edge::Version }),
             // A host that is not found is as good as one that is away: its name may be resolved again in a moment.
             "EXTERNAL_NOT_FOUND" if !self.message.contains("EKM host") => {
                 Some(Fault::KeyUnusable(KeyState::NotFound))

@@ -166,19 +166,20 @@ fn external_rows() -> Vec<Row> {
     let of_key = |fault: Fault| [OwnIdentity, trust(), fault.clone(), fault];
     let external = |kind| violations("KEY_ENABLED", kind);
     let gone = || KeyUnusable(KeyState::NotFound);
+    let version = || Fault::Denied { edge: Edge::Version };
     vec![
         (
             "FAILED_PRECONDITION",
             external("EXTERNAL_PERMISSION_DENIED"),
             "Permission was denied when accessing the key.",
-            of_key(key()),
+            of_key(version()),
         ),
-        ("FAILED_PRECONDITION", violation("EXTERNAL_PERMISSION_DENIED"), "", of_key(key())),
+        ("FAILED_PRECONDITION", violation("EXTERNAL_PERMISSION_DENIED"), "", of_key(version())),
         (
             "FAILED_PRECONDITION",
             violations("KEY_PENDING_GENERATION", "EXTERNAL_PERMISSION_DENIED"),
             "",
-            of_key(key()),
+            of_key(version()),
         ),
         ("FAILED_PRECONDITION", external("EXTERNAL_NOT_FOUND"), "Could not find a key.", of_key(gone())),
         (

@@ -31,7 +31,7 @@ pub(crate) async fn explain(
         Fault::OwnIdentity => ours(error, failed.own.map(|own| own.account.as_str())),
         Fault::Denied { .. } | Fault::Unavailable if is_perimeter(error) => vec![perimeter(error, plan)],
         Fault::Denied { edge: Edge::Trust { hop } } => trust(plan, own, *hop, error),
-        Fault::Denied { edge: Edge::Key } => {
+        Fault::Denied { edge: Edge::Key | Edge::Version } => {
             let worked = failed.binding.canary.is_some();
             key::denied(clients, arena, plan, error, worked).await
         }

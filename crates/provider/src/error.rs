@@ -13,6 +13,9 @@ pub enum Edge {
     },
     /// The principal may not use the key.
     Key,
+    /// Nobody may use this version of the key, says who keeps it for the cloud. Of other versions, which may be kept elsewhere,
+    /// it says nothing.
+    Version,
 }
 
 impl fmt::Display for Edge {
@@ -21,6 +24,7 @@ impl fmt::Display for Edge {
             Self::Trust { hop: 0 } => f.write_str("trust"),
             Self::Trust { hop } => write!(f, "trust (hop {})", hop + 1),
             Self::Key => f.write_str("key"),
+            Self::Version => f.write_str("key version"),
         }
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/keys/external", put(set_external))
         .route("/keys/versions", post(add_version))
         .route("/keys/versions/{number}/state", put(set_version_state))
+        .route("/keys/versions/{number}/external", put(set_version_external))
         .route("/pools/disabled", put(set_pool_disabled))
         .route("/providers", put(put_provider).delete(delete_provider))
         .route("/edits", get(list_edits).post(make_edit))
@@ -245,6 +246,15 @@ async fn set_version_state(
 ) -> Reply {
     let wanted: VersionState = body(&bytes)?;
     done(control.gcp().set_version_state(&key(query.as_deref())?, number, wanted))
+}
+
+async fn set_version_external(
+    State(control): State<Control>,
+    Path(number): Path<u32>,
+    RawQuery(query): RawQuery,
+    bytes: Bytes,
+) -> Reply {
+    done(control.gcp().set_version_external(&key(query.as_deref())?, number, body(&bytes)?))
 }
 
 // === federation ===

@@ -26,6 +26,8 @@ pub(crate) enum Mood {
     /// Past its expiry: unwraps go on.
     Expired,
     Missing,
+    /// By whoever keeps this version for the cloud.
+    Withheld,
     Outage,
     Throttle,
     /// For so many seconds, as the cloud says.
@@ -312,6 +314,7 @@ async fn answer(mood: Mood, edge: Edge) -> Result<(), ProviderError> {
         Mood::Disabled => Fault::KeyUnusable(KeyState::Disabled),
         Mood::Expired => Fault::KeyUnusable(KeyState::Expired),
         Mood::Missing => Fault::KeyUnusable(KeyState::NotFound),
+        Mood::Withheld => Fault::Denied { edge: Edge::Version },
         Mood::Outage => Fault::Unavailable,
         Mood::Throttle => Fault::Throttled { by: Throttler::Cloud, retry_after: None },
         Mood::ThrottleFor(seconds) => {

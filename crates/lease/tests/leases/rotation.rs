@@ -456,6 +456,29 @@ async fn p2_a_denied_version_touches_only_its_own_and_has_the_others_proven_at_o
 }
 
 #[tokio::test]
+async fn p2_a_version_that_its_keeper_withholds_touches_only_its_own() {
+    let bench = Bench::versioned().await;
+    let (old, new) = both_live(&bench).await;
+    bench.cloud.set_version("1", Mood::Withheld);
+    bench.leases.reprove(&bench.subject()).await.unwrap();
+    bench.unwrap(&new).await.unwrap();
+    assert!(matches!(bench.unwrap(&old).await, Err(LeaseError::Denied(_))));
+    assert_eq!((bench.arena.in_use(), bench.state()), (1, LeaseState::Live));
+    bench.cloud.set_version("1", Mood::Allow);
+    bench.clock.advance(S(10)).await;
+    bench.unwrap(&old).await.unwrap();
+}
+
+#[tokio::test]
+async fn p10_the_version_that_wraps_and_is_withheld_makes_way_for_another() {
+    let bench = Bench::versioned().await;
+    both_live(&bench).await;
+    bench.cloud.set_version("2", Mood::Withheld);
+    bench.leases.reprove(&bench.subject()).await.unwrap();
+    assert_eq!(wraps(&bench).await, "1");
+}
+
+#[tokio::test]
 async fn p2_when_one_version_hears_that_the_whole_key_is_disabled_all_are_wiped_without_a_tick() {
     let bench = Bench::versioned().await;
     let (old, _) = both_live(&bench).await;

@@ -150,12 +150,30 @@ impl GcpControl {
         Ok(())
     }
 
-    /// Says what the external key manager of a key answers. Keys that Google holds do not depend on it.
+    /// Says what the external key manager of a key answers, whatever it said of single versions. Keys that Google holds do not
+    /// depend on it.
     ///
     /// # Errors
     /// When the key does not exist.
     pub fn set_external(&self, name: &KeyName, answer: ExternalAnswer) -> Result<(), SimError> {
-        self.shared.gcp.write().key_mut(name)?.external = answer;
+        let mut state = self.shared.gcp.write();
+        let key = state.key_mut(name)?;
+        key.external = answer;
+        key.versions.values_mut().for_each(|version| version.external = None);
+        Ok(())
+    }
+
+    /// Says what the external key manager answers of one version of a key: each has a URI of its own.
+    ///
+    /// # Errors
+    /// When the key or the version does not exist.
+    pub fn set_version_external(
+        &self,
+        name: &KeyName,
+        number: u32,
+        answer: ExternalAnswer,
+    ) -> Result<(), SimError> {
+        self.shared.gcp.write().key_mut(name)?.version_mut(number)?.external = Some(answer);
         Ok(())
     }
 }

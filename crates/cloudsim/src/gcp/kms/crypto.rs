@@ -90,7 +90,7 @@ impl KmsCall<'_> {
         }
         let external = matches!(key.protection, ProtectionLevel::External | ProtectionLevel::ExternalVpc);
         if external {
-            answered(key.external, &name)?;
+            answered(version.external.unwrap_or(key.external), &name)?;
         }
         Ok(version)
     }

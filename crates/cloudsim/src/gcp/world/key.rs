@@ -142,7 +142,7 @@ pub(crate) struct Key {
     pub(crate) next_rotation: Option<Timestamp>,
     pub(crate) versions: BTreeMap<u32, Version>,
     pub(crate) primary: Propagated<Option<u32>>,
-    /// What the external key manager says, if the key is in one.
+    /// What the external key manager says, if the key is in one, of each version of which it says nothing else.
     pub(crate) external: ExternalAnswer,
 }
 
@@ -154,6 +154,8 @@ pub(crate) struct Version {
     state: Layered<VersionState, SetState>,
     /// When it is destroyed, if that is scheduled.
     destroy_at: Option<Timestamp>,
+    /// What the external key manager says of this version alone.
+    pub(crate) external: Option<ExternalAnswer>,
     pub(crate) material: Material,
 }
 
@@ -194,6 +196,7 @@ impl Key {
             created_at: now,
             state: Layered::new(state),
             destroy_at: None,
+            external: None,
             material: Material::generate()?,
         };
         self.versions.insert(number, version);
