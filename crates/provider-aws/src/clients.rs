@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::arn::Region;
 use crate::base;
+use crate::bounded::bounded;
 use crate::config::{AwsConfig, AwsConfigError};
 use crate::endpoint;
 
@@ -148,7 +149,7 @@ async fn http_client(extra_roots: &[impl AsRef<Path>]) -> Result<SharedHttpClien
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .tls_context(context)
         .build_https();
-    Ok(client)
+    Ok(bounded(client))
 }
 
 /// A PEM file that is known to be good: the SDK takes it unseen and panics over a bad one when it first connects.

@@ -18,6 +18,7 @@
 mod arn;
 mod assume;
 mod base;
+mod bounded;
 mod clients;
 mod config;
 mod endpoint;
