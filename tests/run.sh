@@ -3,6 +3,7 @@
 #
 #   unit         every crate's own tests and documentation examples
 #   e2e          the real server and binary over real sockets, against the simulated cloud
+#   faults       the same with networks, clouds, disks and signals that do not do as they should
 #   conformance  official clients and independent servers, driven from Python, and the lint of the API
 #
 # Needs Rust and Python 3.11 with venv; PYTHON names another interpreter. Each suite ends with one line,
@@ -11,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SUITES=(unit e2e conformance)
+readonly SUITES=(unit e2e faults conformance)
 readonly VENV=tests/.venv
 LOGS=$(mktemp -d)
 GROUP=0
@@ -29,7 +30,12 @@ unit() {
 }
 
 e2e() {
-  cargo test --workspace --test e2e
+  cargo test --workspace --test e2e -- --skip faults::
+}
+
+# All at once, for nearly all of its time is spent waiting.
+faults() {
+  cargo test --workspace --test e2e -- faults:: --test-threads=16
 }
 
 conformance() {

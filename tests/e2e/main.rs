@@ -13,6 +13,7 @@ mod demo;
 mod diagnosis;
 mod durability;
 mod expiry;
+mod faults;
 mod feed;
 mod feeds;
 mod isolation;

@@ -1,98 +1,12 @@
-//! The real binary as a process: stopped, told to end, and looked into.
+//! The real binary as a process, looked into from outside. What is done to it from outside is in `faults`.
 
-use std::time::Duration;
-
-use leasehold_api::v1::{ErrorReason, LeaseState, WatchMode};
-use leasehold_client::{ClientError, KeyLength, PlaintextKey, Refusal};
-use leasehold_clock::TimeSource;
-use tonic::Code;
+use leasehold_api::v1::{LeaseState, WatchMode};
+use leasehold_client::{KeyLength, PlaintextKey};
 
 use crate::cloud::{Cloud, on_every_cloud};
-use crate::served::{DRAIN, Process, serve};
+use crate::served::{Process, serve};
 use crate::watcher::Watcher;
-use crate::world::{BOUND, PATIENCE, client_of, context, eventually, id};
-
-async fn p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before(cloud: Cloud) {
-    let process = Process::start(cloud).await;
-    let client = &process.client;
-    let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
-    client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
-    let used = process.clock.now();
-
-    process.signal("STOP");
-    process.revoke_trust();
-    // Requests that arrive while it is stopped are the first that it answers.
-    let waiting: Vec<_> = (0..20)
-        .map(|_| {
-            let (client, wrapped) = (client.clone(), made.wrapped.clone());
-            tokio::spawn(async move { client.unwrap_key(&id("acme"), &wrapped, &context("main")).await })
-        })
-        .collect();
-    // Time itself is what is tested here, so it has to pass.
-    process.clock.sleep_until(used + BOUND).await;
-    assert!(waiting.iter().all(|task| !task.is_finished()));
-    process.signal("CONT");
-    for task in waiting {
-        match task.await.unwrap() {
-            Err(ClientError::Refused(refusal)) => assert!(is_refusal(&refusal), "{refusal}"),
-            Err(other) => panic!("{other}"),
-            Ok(_) => panic!("served from before"),
-        }
-    }
-    let denied = eventually(async || {
-        let asked = client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await;
-        let Err(ClientError::Refused(refusal)) = asked else { panic!("served from before") };
-        (refusal.reason() == Some(ErrorReason::BindingDenied)).then_some(refusal)
-    });
-    denied.await;
-}
-
-async fn p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves(cloud: Cloud) {
-    let process = Process::start(cloud).await;
-    let client = &process.client;
-    let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
-    client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
-    let used = process.clock.now();
-    process.signal("STOP");
-    process.clock.sleep_until(used + BOUND).await;
-    let before = process.cloud.control().count_calls(&assumes(&process));
-    process.signal("CONT");
-    let again =
-        eventually(async || match client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await {
-            Ok(served) => Some(served),
-            Err(ClientError::Refused(refusal)) if is_refusal(&refusal) => None,
-            Err(other) => panic!("{other}"),
-        })
-        .await;
-    assert!(again.value.matches(&made.key));
-    assert!(process.cloud.control().count_calls(&assumes(&process)) > before, "freshly proven");
-}
-
-/// The lease is over, or the tenant said no.
-fn is_refusal(refusal: &Refusal) -> bool {
-    matches!(refusal.reason(), Some(ErrorReason::BindingDenied | ErrorReason::LeaseLapsed))
-}
-
-fn assumes(process: &Process) -> leasehold_cloudsim::log::CallQuery {
-    leasehold_cloudsim::log::CallQuery { matching: process.estate.cloud().assumes(), ..Default::default() }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_told_to_end_drains_within_its_deadline() {
-    let mut process = Process::start(Cloud::Aws).await;
-    let mut watcher = Watcher::open(&process.client, &id("acme"), WatchMode::Hold).await;
-    process.client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap();
-    watcher.until(LeaseState::Live).await;
-    let told = process.clock.now();
-    process.signal("TERM");
-    let Some(ClientError::Refused(refusal)) = watcher.end().await else { panic!("the stream just ended") };
-    assert_eq!((refusal.code(), refusal.reason()), (Code::Unavailable, Some(ErrorReason::ShuttingDown)));
-    let status = process.ended().await;
-    assert!(status.success(), "{status}: {}", process.log());
-    // Some time for the process itself to end on a busy machine.
-    assert!(process.clock.now().since(told) < DRAIN + Duration::from_secs(5));
-    assert!(!process.directory.path().join("leasehold.sock").exists(), "its socket goes with it");
-}
+use crate::world::{PATIENCE, client_of, context, eventually, id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_has_files_read_again_and_ends_nothing() {
@@ -151,8 +65,4 @@ async fn p6_nothing_leaves_this_machine_in_the_clear() {
     assert!(log.contains("0.0.0.0:0 is not a loopback address"), "{log}");
 }
 
-on_every_cloud!(
-    p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before,
-    p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves,
-    p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process,
-);
+on_every_cloud!(p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process,);

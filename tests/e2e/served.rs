@@ -1,7 +1,7 @@
 //! The real binary as a process, with a cloud and a tenant.
 
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,28 @@ use leasehold_cloudsim::Simulator;
 
 use crate::clock::JumpingClock;
 use crate::cloud::{Cloud, Estate, Lever, estate};
-use crate::world::{BINDING, activate, client_of, create_binding, create_tenant, eventually, simulator};
+use crate::world::{
+    BINDING, activate, client_of, create_binding, create_tenant, eventually, reprove, simulator,
+};
 
 /// How long calls under way may go on when it is told to end.
 pub(crate) const DRAIN: Duration = Duration::from_secs(3);
 
 /// `leasehold serve` with a bare environment and this configuration. Tenants are kept in memory unless it says otherwise.
 pub(crate) fn serve(settings: &[(impl AsRef<str>, String)], log: &Path) -> Child {
+    serve_within(&[], settings, log)
+}
+
+/// The same, started by another command that becomes it, such as `prlimit --nofile=64`.
+fn serve_within(launcher: &[String], settings: &[(impl AsRef<str>, String)], log: &Path) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
     let keeps = settings.iter().any(|(name, _)| name.as_ref() == "LEASEHOLD__REGISTRY__PATH");
-    Command::new(env!("CARGO_BIN_EXE_leasehold"))
-        .arg("serve")
+    let whole: Vec<&str> =
+        launcher.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_leasehold"), "serve"]).collect();
+    Command::new(whole[0])
+        .args(&whole[1..])
         .env_clear()
+        .envs(std::env::var("PATH").map(|path| ("PATH", path)).ok().filter(|_| !launcher.is_empty()))
         .envs((!keeps).then_some(("LEASEHOLD__REGISTRY__KIND", "memory")))
         .envs(settings.iter().map(|(name, value)| (name.as_ref(), value)))
         .stdin(Stdio::null())
@@ -36,6 +46,7 @@ pub(crate) fn serve(settings: &[(impl AsRef<str>, String)], log: &Path) -> Child
 /// there does; and one tenant.
 pub(crate) struct Process {
     child: Child,
+    launcher: Vec<String>,
     settings: Vec<(String, String)>,
     pub(crate) cloud: Simulator,
     pub(crate) estate: Arc<dyn Estate>,
@@ -57,6 +68,30 @@ impl Process {
 
     /// One with further settings.
     pub(crate) async fn with(cloud: Cloud, filter: &str, more: &[(&str, String)]) -> Self {
+        Self::launched(Vec::new(), cloud, filter, more).await
+    }
+
+    /// One that is started by another command, which becomes it.
+    pub(crate) async fn within(launcher: Vec<String>, cloud: Cloud, more: &[(&str, String)]) -> Self {
+        Self::launched(launcher, cloud, "info", more).await
+    }
+
+    /// How one ends that is started by another command with these settings alone, and what it says.
+    pub(crate) async fn refused(launcher: Vec<String>, more: &[(&str, String)]) -> (ExitStatus, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut settings = vec![
+            ("LEASEHOLD__DEPLOYMENT", "e2e".to_owned()),
+            ("LEASEHOLD__LISTEN__TCP", "[\"127.0.0.1:0\"]".to_owned()),
+            ("LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED", "true".to_owned()),
+        ];
+        settings.extend_from_slice(more);
+        let mut child = serve_within(&launcher, &settings, &log);
+        let status = eventually(async || child.try_wait().unwrap()).await;
+        (status, std::fs::read_to_string(&log).unwrap())
+    }
+
+    async fn launched(launcher: Vec<String>, cloud: Cloud, filter: &str, more: &[(&str, String)]) -> Self {
         let simulator = simulator().await;
         let estate = estate(cloud, &simulator, &["acme"]);
         let directory = tempfile::tempdir().unwrap();
@@ -75,12 +110,12 @@ impl Process {
         let mut settings: Vec<_> =
             settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         settings.extend(estate.environment());
-        let child = serve(&settings, &directory.path().join("log"));
+        let child = serve_within(&launcher, &settings, &directory.path().join("log"));
         let endpoint = format!("unix:{}", socket.display());
         let clock = JumpingClock::start();
         let client = client_of(&endpoint, &clock);
         let mut process =
-            Self { child, settings, cloud: simulator, estate, endpoint, clock, client, directory };
+            Self { child, launcher, settings, cloud: simulator, estate, endpoint, clock, client, directory };
         process.wait_until_ready().await;
         process.onboard().await;
         process
@@ -111,7 +146,7 @@ impl Process {
 
     /// Starts it again as it was, now that it has ended.
     pub(crate) fn restart(&mut self) {
-        self.child = serve(&self.settings, &self.directory.path().join("log"));
+        self.child = serve_within(&self.launcher, &self.settings, &self.directory.path().join("log"));
     }
 
     pub(crate) async fn wait_until_ready(&mut self) {
@@ -153,15 +188,30 @@ impl Process {
         eventually(async || self.child.try_wait().unwrap()).await
     }
 
+    /// The root of what it sees of the file system.
+    pub(crate) fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.child.id()).into()
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// How many bytes of memory it occupies.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    }
+
     pub(crate) fn revoke_trust(&self) {
         self.estate.pull(Lever::Trust, "acme");
     }
 
     /// Has every binding of the tenant proven now.
     pub(crate) async fn reprove(&self) {
-        let reprove = leasehold_api::v1::ReproveTenantRequest { name: "tenants/acme".into() };
-        let call = |mut t: crate::world::Tenants, q| async move { t.reprove_tenant(q).await };
-        self.client.tenants(reprove, call).await.unwrap();
+        reprove(&self.client, "acme").await.unwrap();
     }
 
     /// Where these bytes are in the process's memory.

@@ -118,11 +118,7 @@ impl World {
 
     /// Suspends and resumes the tenant, so that nothing is held for it any more and there is no lease.
     pub(crate) async fn make_cold(&self, tenant: &str) {
-        let name = format!("tenants/{tenant}");
-        let suspend = v1::SuspendTenantRequest { name: name.clone(), ..Default::default() };
-        self.tenants(suspend, |mut t, q| async move { t.suspend_tenant(q).await }).await.unwrap();
-        let resume = v1::ResumeTenantRequest { name, ..Default::default() };
-        self.tenants(resume, |mut t, q| async move { t.resume_tenant(q).await }).await.unwrap();
+        make_cold(&self.client, tenant).await;
     }
 
     pub(crate) async fn tenants<Q, A, F>(
@@ -138,8 +134,7 @@ impl World {
     }
 
     pub(crate) async fn reprove(&self, tenant: &str) -> Result<v1::ReproveTenantResponse, ClientError> {
-        let reprove = v1::ReproveTenantRequest { name: format!("tenants/{tenant}") };
-        self.tenants(reprove, |mut t, q| async move { t.reprove_tenant(q).await }).await
+        reprove(&self.client, tenant).await
     }
 
     /// Changes the term at `path`.
@@ -186,7 +181,7 @@ pub(crate) async fn simulator() -> Simulator {
 }
 
 /// The configuration of a server that reaches this cloud.
-fn server(estate: &dyn Estate) -> Config {
+pub(crate) fn server(estate: &dyn Estate) -> Config {
     let deployment = [("LEASEHOLD__DEPLOYMENT".into(), "e2e".into())];
     let mut config = config::load(None, deployment).unwrap();
     config.listen.tcp = vec!["127.0.0.1:0".parse().unwrap()];
@@ -199,7 +194,7 @@ fn server(estate: &dyn Estate) -> Config {
     config
 }
 
-async fn start(config: Config, clock: &JumpingClock) -> Running {
+pub(crate) async fn start(config: Config, clock: &JumpingClock) -> Running {
     App::build_with_clock(config, Arc::new(clock.clone())).await.unwrap().run()
 }
 
@@ -269,6 +264,21 @@ pub(crate) async fn activate(
     let name = format!("tenants/{tenant}/bindings/{binding}");
     let activate = v1::ActivateBindingRequest { name, ..Default::default() };
     client.tenants(activate, |mut t: Tenants, q| async move { t.activate_binding(q).await }).await
+}
+
+/// Suspends and resumes the tenant, so that nothing is held for it any more and there is no lease.
+pub(crate) async fn make_cold(client: &Client, tenant: &str) {
+    let name = format!("tenants/{tenant}");
+    let suspend = v1::SuspendTenantRequest { name: name.clone(), ..Default::default() };
+    client.tenants(suspend, |mut t: Tenants, q| async move { t.suspend_tenant(q).await }).await.unwrap();
+    let resume = v1::ResumeTenantRequest { name, ..Default::default() };
+    client.tenants(resume, |mut t: Tenants, q| async move { t.resume_tenant(q).await }).await.unwrap();
+}
+
+/// Has every binding of the tenant proven now.
+pub(crate) async fn reprove(client: &Client, tenant: &str) -> Result<v1::ReproveTenantResponse, ClientError> {
+    let reprove = v1::ReproveTenantRequest { name: format!("tenants/{tenant}") };
+    client.tenants(reprove, |mut t: Tenants, q| async move { t.reprove_tenant(q).await }).await
 }
 
 /// The refusal that `result` must be, with this code and reason.
