@@ -3,7 +3,7 @@
 #
 #   unit         every crate's own tests and documentation examples
 #   e2e          the real server and binary over real sockets, against the simulated cloud
-#   faults       the same with networks, clouds, disks and signals that do not do as they should
+#   faults       the same with networks, clouds, disks and signals that do not do as they should; compares docs/faults.md
 #   conformance  official clients and independent servers, driven from Python, and the lint of the API
 #
 # Needs Rust and Python 3.11 with venv; PYTHON names another interpreter. Each suite ends with one line,

@@ -32,6 +32,12 @@ impl Watcher {
         soon(waited)
     }
 
+    /// What is told next, unasked.
+    pub(crate) async fn told(&mut self) -> &LeaseUpdate {
+        self.last = only(self.stream.next().await.unwrap());
+        &self.last
+    }
+
     /// Asks how the lease stands.
     pub(crate) async fn renew(&mut self) -> &LeaseUpdate {
         self.stream.renew().await.unwrap();
@@ -55,7 +61,12 @@ impl Watcher {
 }
 
 async fn next(stream: &mut LeaseStream) -> LeaseUpdate {
-    let mut updates = soon(stream.next()).await.unwrap().expect("the stream goes on");
+    only(soon(stream.next()).await.unwrap())
+}
+
+/// Of the one binding that the tenant has.
+fn only(updates: Option<Vec<LeaseUpdate>>) -> LeaseUpdate {
+    let mut updates = updates.expect("the stream goes on");
     assert_eq!(updates.len(), 1, "the tenant has one binding");
     updates.remove(0)
 }

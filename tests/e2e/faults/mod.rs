@@ -5,8 +5,15 @@
 
 mod drain;
 mod growth;
+mod impostor;
 mod killed;
 mod limits;
+mod matrix;
+mod pace;
+mod proxy;
+mod report;
+mod rows;
+mod scene;
 mod stopped;
 
 use std::time::Duration;
