@@ -76,6 +76,12 @@ impl Call {
         Self { service, operation, subject, input, query, request }
     }
 
+    /// Why it calls, in its own words, which the audit log keeps
+    /// (<https://cloud.google.com/apis/docs/system-parameters>).
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.request.headers().get("x-goog-request-reason")?.to_str().ok()
+    }
+
     /// The token that says who calls.
     pub(crate) fn bearer(&self) -> Option<&str> {
         let value = self.request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;

@@ -49,6 +49,11 @@ impl Endpoint {
         let mut facts = CallFacts {
             service: call.service.name().to_owned(),
             operation: call.operation.clone(),
+            parameters: call
+                .reason()
+                .map(|why| ("requestReason".to_owned(), why.to_owned()))
+                .into_iter()
+                .collect(),
             ..CallFacts::default()
         };
         auth::add_facts(call, &state, &mut facts);
