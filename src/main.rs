@@ -1,5 +1,6 @@
 //! The `leasehold` command. A server's whole life is [`serve`]; everything else is a command that ends by itself.
 
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,8 +38,13 @@ async fn serve(args: &ServeArgs, hardening: &str) -> Result<(), Failure> {
     let config = config::load(args.config.as_deref(), std::env::vars_os())?;
     telemetry::start(&config.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), deployment = %config.deployment, hardening, "starting");
-    let running = App::build(config).await?.run();
-    shutdown::told_to_end().await?;
+    let mut told_to_end = pin!(shutdown::told_to_end()?);
+    let app = tokio::select! {
+        app = App::build(config) => app?,
+        () = &mut told_to_end => return Ok(()),
+    };
+    let running = app.run();
+    told_to_end.await;
     running.drain().await;
     Ok(())
 }

@@ -2,15 +2,17 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Completes when the process is told to end: SIGTERM or SIGINT.
+/// Listens from now on; what is returned completes when the process is told to end: SIGTERM or SIGINT. Must be called within a
+/// tokio runtime.
 ///
 /// # Errors
 /// If signals cannot be listened for.
-pub async fn told_to_end() -> std::io::Result<()> {
+pub fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

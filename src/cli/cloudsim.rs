@@ -130,7 +130,7 @@ async fn serve(run: Run, output: Output) -> Result<(), Failure> {
     let clouds = Clouds::start(config, &tenants, directory.path()).await?;
     let value = json!({ "endpoints": clouds.simulator.endpoints(), "made": clouds.made });
     output.answer(&value, || json::text(&value))?;
-    shutdown::told_to_end().await?;
+    shutdown::told_to_end()?.await;
     clouds.simulator.shutdown().await;
     Ok(())
 }

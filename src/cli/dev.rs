@@ -55,7 +55,7 @@ pub(super) async fn run(args: DevArgs, output: Output) -> Result<(), Failure> {
     }
     progress.finish_and_clear();
     welcome(&sandbox, output)?;
-    shutdown::told_to_end().await?;
+    shutdown::told_to_end()?.await;
     sandbox.end().await;
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(command: LeasesCommand, output: Output) -> Result<(), Fa
     let LeasesCommand::Watch(watch) = command;
     tokio::select! {
         ended = follow(&watch, output) => ended,
-        told = shutdown::told_to_end() => Ok(told?),
+        () = shutdown::told_to_end()? => Ok(()),
     }
 }
 
