@@ -38,6 +38,7 @@ async fn serve(args: &ServeArgs, hardening: &str) -> Result<(), Failure> {
     let config = config::load(args.config.as_deref(), std::env::vars_os())?;
     telemetry::start(&config.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), deployment = %config.deployment, hardening, "starting");
+    shutdown::survive_file_size_limits()?;
     let mut told_to_end = pin!(shutdown::told_to_end()?);
     let app = tokio::select! {
         app = App::build(config) => app?,

@@ -1,6 +1,15 @@
-//! When to end.
+//! When to end, and when not to.
 
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Lets a write beyond a limit of file sizes fail, as one to a full disk does. Otherwise SIGXFSZ ends the process. A signal that
+/// was listened for once has no effect of its own any more. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If signals cannot be listened for.
+pub fn survive_file_size_limits() -> std::io::Result<()> {
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
+}
 
 /// Listens from now on; what is returned completes when the process is told to end: SIGTERM or SIGINT. Must be called within a
 /// tokio runtime.
