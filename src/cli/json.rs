@@ -20,6 +20,7 @@ pub(crate) fn tenant(tenant: &v1::Tenant) -> Value {
             "entry_max_age_seconds": terms.entry_max_age.map(seconds),
             "cache": short(terms.cache().as_str_name(), "CACHE_MODE_"),
         },
+        "loggable_context": tenant.loggable_context,
         "active_binding": tenant.active_binding,
         "etag": tenant.etag,
         "create_time": tenant.create_time.and_then(time),

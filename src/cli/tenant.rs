@@ -46,13 +46,16 @@ pub enum TenantCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Change a tenant's display name or lease terms.
+    /// Change a tenant's display name or lease terms, or what of its encryption contexts is recorded.
     #[command(after_help = "Example:\n  leasehold tenant update acme --revocation-bound 30s")]
     Update {
         /// Which tenant.
         tenant: TenantId,
         #[command(flatten)]
         terms: TermsArgs,
+        /// From now on no values of encryption contexts go into the audit record.
+        #[arg(long, conflicts_with = "loggable_context")]
+        no_loggable: bool,
         #[command(flatten)]
         change: ChangeArgs,
         #[command(flatten)]
@@ -112,6 +115,10 @@ pub struct TermsArgs {
     /// Whether unwrapped keys are kept for the next request. Default on.
     #[arg(long, value_name = "on|off")]
     cache: Option<Switch>,
+    /// An entry of encryption contexts whose value goes into the audit record; repeat for more. Default none: of contexts the
+    /// record has a digest.
+    #[arg(long = "loggable", value_name = "NAME")]
+    loggable_context: Vec<String>,
 }
 
 /// On or off.
@@ -122,6 +129,20 @@ enum Switch {
 }
 
 impl TermsArgs {
+    /// What is set, and `emptied`.
+    fn mask_with(&self, emptied: &str) -> prost_types::FieldMask {
+        let set = [
+            (self.display_name.is_some(), "display_name"),
+            (self.revocation_bound.is_some() || self.strict, "lease_terms.revocation_bound"),
+            (self.idle_after.is_some(), "lease_terms.idle_after"),
+            (self.entry_max_age.is_some(), "lease_terms.entry_max_age"),
+            (self.cache.is_some(), "lease_terms.cache"),
+            (true, emptied),
+        ];
+        let paths = set.into_iter().filter(|(set, _)| *set).map(|(_, path)| path.to_owned()).collect();
+        prost_types::FieldMask { paths }
+    }
+
     fn tenant(self, name: String, etag: String) -> v1::Tenant {
         let strict = self.strict.then_some(leasehold_tenant::RevocationBound::STRICT.get());
         let cache = match self.cache {
@@ -135,8 +156,15 @@ impl TermsArgs {
             entry_max_age: self.entry_max_age.map(duration_to_proto),
             cache: cache.into(),
         };
-        let display_name = self.display_name.unwrap_or_default();
-        v1::Tenant { name, display_name, lease_terms: Some(terms), etag, ..Default::default() }
+        let (display_name, loggable_context) = (self.display_name.unwrap_or_default(), self.loggable_context);
+        v1::Tenant {
+            name,
+            display_name,
+            lease_terms: Some(terms),
+            loggable_context,
+            etag,
+            ..Default::default()
+        }
     }
 }
 
@@ -157,10 +185,11 @@ pub(super) async fn run(command: TenantCommand, output: Output) -> Result<(), Fa
             show(output, client.client()?.tenants(request, call).await?.tenant)
         }
         TenantCommand::List { show_deleted, client } => list(&client, show_deleted, output).await,
-        TenantCommand::Update { tenant, terms, change, client } => {
+        TenantCommand::Update { tenant, terms, no_loggable, change, client } => {
             let request = v1::UpdateTenantRequest {
+                // Without a mask what is set is meant, and so nothing could be taken away.
+                update_mask: no_loggable.then(|| terms.mask_with("loggable_context")),
                 tenant: Some(terms.tenant(tenant_name(&tenant), change.etag)),
-                update_mask: None,
                 validate_only: change.validate_only,
             };
             let call = |mut t: Api, q| async move { t.update_tenant(q).await };

@@ -2,7 +2,7 @@
 
 use leasehold_api::convert::{TenantPatch, id, page_size, tenant_from_model, tenant_id, tenant_patch};
 use leasehold_api::{FieldError, v1};
-use leasehold_service::{ChangeOptions, Mode, Paging, Service, TenantChange, etag};
+use leasehold_service::{ChangeOptions, Mode, NewTenant, Paging, Service, TenantChange, etag};
 use leasehold_tenant::Tenant;
 
 use super::call::Call;
@@ -17,7 +17,12 @@ pub(super) async fn create(
     let id = id("tenant_id", &request.tenant_id)?;
     let new = tenant_patch(request.tenant.unwrap_or_default(), None)?;
     let mode = mode(request.validate_only);
-    let tenant = service.create_tenant(&call.caller, &id, &new.display_name, new.terms, mode).await?;
+    let new = NewTenant {
+        display_name: new.display_name,
+        terms: new.terms,
+        loggable_context: new.loggable_context,
+    };
+    let tenant = service.create_tenant(&call.caller, &id, new, mode).await?;
     Ok(v1::CreateTenantResponse { tenant: Some(to_proto(&tenant)) })
 }
 
@@ -118,13 +123,14 @@ fn to_proto(tenant: &Tenant) -> v1::Tenant {
 }
 
 fn changes(patch: TenantPatch) -> Vec<TenantChange> {
-    let TenantPatch { display_name, terms, mask } = patch;
+    let TenantPatch { display_name, terms, loggable_context, mask } = patch;
     let wanted = [
         (mask.display_name, TenantChange::DisplayName(display_name)),
         (mask.revocation_bound, TenantChange::RevocationBound(terms.revocation_bound())),
         (mask.idle_after, TenantChange::IdleAfter(terms.idle_after())),
         (mask.entry_max_age, TenantChange::EntryMaxAge(terms.entry_max_age())),
         (mask.cache, TenantChange::Cache(terms.cache())),
+        (mask.loggable_context, TenantChange::LoggableContext(loggable_context)),
     ];
     wanted.into_iter().filter_map(|(wanted, change)| wanted.then_some(change)).collect()
 }
@@ -151,7 +157,7 @@ mod tests {
         assert_eq!(named, [TenantChange::IdleAfter(Duration::from_secs(30))]);
         let all = prost_types::FieldMask { paths: vec!["*".into()] };
         let all = changes(tenant_patch(v1::Tenant::default(), Some(&all)).unwrap());
-        assert_eq!(all.len(), 5);
+        assert_eq!(all.len(), 6);
         assert!(
             all.contains(&TenantChange::IdleAfter(LeaseTerms::DEFAULT_IDLE_AFTER)),
             "absent means the default"

@@ -1,7 +1,7 @@
 //! Records as rows, and back: for every SQL database the same.
 //!
 //! Columns are named as the fields are. Points in time are nanoseconds since the Unix epoch, spans are nanoseconds, words
-//! are spelt as in the API, and what is a map is JSON.
+//! are spelt as in the API, and what is a map or a set is JSON.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub(crate) struct TenantRow {
     pub(crate) idle_after: i64,
     pub(crate) entry_max_age: i64,
     pub(crate) cache: String,
+    pub(crate) loggable_context: String,
     pub(crate) created: i64,
     pub(crate) updated: i64,
 }
@@ -73,6 +74,7 @@ impl TenantRow {
             idle_after: number("idle_after", terms.idle_after().as_nanos())?,
             entry_max_age: number("entry_max_age", terms.entry_max_age().as_nanos())?,
             cache: terms.cache().as_str().to_owned(),
+            loggable_context: json("loggable_context", &tenant.loggable_context)?,
             created: nanoseconds("created", tenant.created)?,
             updated: nanoseconds("updated", tenant.updated)?,
         })
@@ -192,6 +194,7 @@ fn assemble(row: TenantRow, bindings: impl IntoIterator<Item = BindingRow>) -> R
         terms: terms(&row)?,
         id: parsed("tenant", &row.tenant)?,
         display_name: row.display_name,
+        loggable_context: from_json("loggable_context", &row.loggable_context)?,
         state: word("state", &row.state)?,
         deleted: row.deleted.map(|at| time("deleted", at)).transpose()?,
         revision: unsigned("revision", row.revision)?,
@@ -286,6 +289,7 @@ where
             idle_after: row.try_get("idle_after")?,
             entry_max_age: row.try_get("entry_max_age")?,
             cache: row.try_get("cache")?,
+            loggable_context: row.try_get("loggable_context")?,
             created: row.try_get("created")?,
             updated: row.try_get("updated")?,
         })

@@ -41,7 +41,7 @@ pub use reproof::Reproof;
 pub use served::Served;
 pub use service::{Parts, Service};
 pub use settings::{OnAuditFailure, Settings};
-pub use tenants::TenantChange;
+pub use tenants::{NewTenant, TenantChange};
 pub use verify::Verified;
 pub use watch::{
     Acknowledgement, LeaseStatus, MAX_WATCHED, Watch, WatchAction, WatchMessage, WatchMode, WatchUpdate,

@@ -8,11 +8,23 @@ use leasehold_authz::Operation;
 use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{LeaseError, LeaseView};
 use leasehold_tenant::{
-    CacheMode, LeaseTerms, PageRequest, RESERVED_PREFIX, RevocationBound, Tenant, TermsError, is_display_name,
+    CacheMode, LeaseTerms, LoggableContext, PageRequest, RESERVED_PREFIX, RevocationBound, Tenant,
+    TermsError, is_display_name,
 };
 
 use crate::directory::subjects;
 use crate::{Caller, ChangeOptions, Listing, Mode, Paging, Service, ServiceError};
+
+/// What is said of a tenant when it is created.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewTenant {
+    /// For people; at most 128 characters, none of them a control character.
+    pub display_name: String,
+    /// The terms under which its leases run.
+    pub terms: LeaseTerms,
+    /// The entries of encryption contexts whose values may be recorded.
+    pub loggable_context: LoggableContext,
+}
 
 /// What is to be different about a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +40,8 @@ pub enum TenantChange {
     EntryMaxAge(Duration),
     /// Whether anything is kept at all.
     Cache(CacheMode),
+    /// Other entries of encryption contexts whose values may be recorded.
+    LoggableContext(LoggableContext),
 }
 
 /// What every operation on a tenant may fail with: [`ServiceError::PermissionDenied`] before anything is looked up,
@@ -44,16 +58,17 @@ impl Service {
         &self,
         caller: &Caller,
         id: &TenantId,
-        display_name: &str,
-        terms: LeaseTerms,
+        new: NewTenant,
         mode: Mode,
     ) -> Result<Arc<Tenant>, ServiceError> {
         let mut decision = self.admit(caller, Operation::CreateTenant, Some(id)).await?;
         decision.in_mode(mode);
         let result = async {
-            check_display_name(display_name)?;
+            let NewTenant { display_name, terms, loggable_context } = new;
+            check_display_name(&display_name)?;
             check_unreserved(id)?;
-            let tenant = Tenant::new(id.clone(), display_name.to_owned(), terms, self.inner.clock.wall());
+            let tenant = Tenant::new(id.clone(), display_name, terms, self.inner.clock.wall());
+            let tenant = Tenant { loggable_context, ..tenant };
             let directory = &self.inner.directory;
             match directory.read(id).await {
                 Ok(_) => return Err(ServiceError::TenantExists(id.clone())),
@@ -111,8 +126,8 @@ impl Service {
         let mut decision = self.admit(caller, Operation::UpdateTenant, Some(id)).await?;
         let result = self
             .change(&mut decision, id, options, |tenant, now| {
-                let (name, terms) = changed(&tenant, changes)?;
-                Ok(tenant.updated_to(name, terms, now)?)
+                let NewTenant { display_name, terms, loggable_context } = changed(&tenant, changes)?;
+                Ok(Tenant { loggable_context, ..tenant.updated_to(display_name, terms, now)? })
             })
             .await;
         decision.conclude(result).await
@@ -240,26 +255,30 @@ impl Service {
     }
 }
 
-/// The display name and terms of `tenant` after `changes`.
-fn changed(tenant: &Tenant, changes: &[TenantChange]) -> Result<(String, LeaseTerms), ServiceError> {
+/// What is said of `tenant` after `changes`.
+fn changed(tenant: &Tenant, changes: &[TenantChange]) -> Result<NewTenant, ServiceError> {
     if changes.is_empty() {
         return Err(ServiceError::invalid("update_mask", "names nothing to change"));
     }
-    let (mut name, mut terms) = (tenant.display_name.clone(), tenant.terms);
+    let (display_name, loggable_context) = (tenant.display_name.clone(), tenant.loggable_context.clone());
+    let mut changed = NewTenant { display_name, terms: tenant.terms, loggable_context };
+    let NewTenant { display_name, terms, loggable_context } = &mut changed;
     for change in changes {
-        terms = match change {
+        match change {
             TenantChange::DisplayName(new) => {
                 check_display_name(new)?;
-                name.clone_from(new);
-                terms
+                display_name.clone_from(new);
             }
-            TenantChange::RevocationBound(bound) => terms.bound(*bound),
-            TenantChange::IdleAfter(span) => terms.idle_after_of(*span).map_err(invalid_term)?,
-            TenantChange::EntryMaxAge(span) => terms.entry_max_age_of(*span).map_err(invalid_term)?,
-            TenantChange::Cache(mode) => terms.cache_mode(*mode),
-        };
+            TenantChange::RevocationBound(bound) => *terms = terms.bound(*bound),
+            TenantChange::IdleAfter(span) => *terms = terms.idle_after_of(*span).map_err(invalid_term)?,
+            TenantChange::EntryMaxAge(span) => {
+                *terms = terms.entry_max_age_of(*span).map_err(invalid_term)?
+            }
+            TenantChange::Cache(mode) => *terms = terms.cache_mode(*mode),
+            TenantChange::LoggableContext(new) => loggable_context.clone_from(new),
+        }
     }
-    Ok((name, terms))
+    Ok(changed)
 }
 
 fn invalid_term(error: TermsError) -> ServiceError {

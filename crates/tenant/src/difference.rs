@@ -16,6 +16,8 @@ pub enum Difference {
     DisplayName(String),
     /// Other lease terms.
     Terms,
+    /// Other entries of encryption contexts may be recorded.
+    LoggableContext,
     /// Suspended, or served again.
     State(TenantState),
     /// Deleted.
@@ -36,6 +38,7 @@ impl fmt::Display for Difference {
             Self::Created => f.write_str("created"),
             Self::DisplayName(name) => write!(f, "display name {name:?}"),
             Self::Terms => f.write_str("lease terms"),
+            Self::LoggableContext => f.write_str("loggable context"),
             Self::State(state) => f.write_str(state.as_str()),
             Self::Deleted => f.write_str("deleted"),
             Self::Undeleted => f.write_str("undeleted"),
@@ -61,6 +64,9 @@ impl Tenant {
         }
         if self.terms != before.terms {
             found.push(Difference::Terms);
+        }
+        if self.loggable_context != before.loggable_context {
+            found.push(Difference::LoggableContext);
         }
         if self.state != before.state {
             found.push(Difference::State(self.state));
@@ -106,9 +112,12 @@ mod tests {
         );
         let (suspended, deleted) = (second.clone().suspended(NOW), second.clone().deleted(NOW));
         let retired = second.clone().with_retired(&main, NOW).unwrap();
+        let loggable_context = crate::LoggableContext::try_from_iter(["branch"]).unwrap();
+        let loggable = Tenant { loggable_context, ..second.clone() };
         let deleted = deleted.unwrap();
         for (after, difference) in [
             (suspended.unwrap(), Difference::State(TenantState::Suspended)),
+            (loggable, Difference::LoggableContext),
             (deleted.clone(), Difference::Deleted),
             (retired, Difference::BindingState(main, BindingState::Retired)),
         ] {

@@ -13,6 +13,7 @@ mod binding;
 mod difference;
 mod error;
 mod external_id;
+mod loggable;
 mod registry;
 mod succession;
 mod tenant;
@@ -22,6 +23,7 @@ pub use binding::{Binding, BindingState, CloudSettings, NewBinding};
 pub use difference::Difference;
 pub use error::{ChangeError, RegistryError, TermsError};
 pub use external_id::{ExternalId, NotAnExternalId};
+pub use loggable::LoggableContext;
 pub use registry::{Change, HISTORY_PAGE, Page, PageRequest, Registry};
 pub use succession::Discontinuity;
 pub use tenant::{

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use leasehold_envelope::WrappedKey;
 use leasehold_ids::{BindingId, BindingName, BindingVersion, DeploymentId, TenantId};
 
-use crate::{Binding, BindingState, ChangeError, ExternalId, LeaseTerms, NewBinding};
+use crate::{Binding, BindingState, ChangeError, ExternalId, LeaseTerms, LoggableContext, NewBinding};
 
 /// Most bindings of one tenant, retired ones included: a rotation a month for five years, and a record that is still
 /// read in one piece (64 × about 2 KiB).
@@ -64,6 +64,9 @@ pub struct Tenant {
     pub deleted: Option<SystemTime>,
     /// The terms under which its leases run.
     pub terms: LeaseTerms,
+    /// The entries of encryption contexts whose values may be recorded; none unless the tenant wants it.
+    #[serde(default)]
+    pub loggable_context: LoggableContext,
     /// Grows with each change of this record; the etag is made of it.
     pub revision: u64,
     /// When it was created.
@@ -84,6 +87,7 @@ impl Tenant {
             state: TenantState::Active,
             deleted: None,
             terms,
+            loggable_context: LoggableContext::default(),
             revision: 1,
             created: now,
             updated: now,

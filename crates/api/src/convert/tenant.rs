@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_tenant::{
-    CacheMode, LeaseTerms, RevocationBound, Tenant, TenantState, TermsError, UNDELETE_WINDOW,
+    CacheMode, LeaseTerms, LoggableContext, RevocationBound, Tenant, TenantState, TermsError, UNDELETE_WINDOW,
 };
 
 use super::{duration, duration_to_proto, tenant_name, timestamp};
@@ -25,6 +25,8 @@ pub struct TenantMask {
     pub entry_max_age: bool,
     /// `lease_terms.cache`.
     pub cache: bool,
+    /// `loggable_context`.
+    pub loggable_context: bool,
 }
 
 /// What a message says about a tenant: valid values, with those that it leaves out at their defaults.
@@ -34,6 +36,8 @@ pub struct TenantPatch {
     pub display_name: String,
     /// The terms under which its leases run.
     pub terms: LeaseTerms,
+    /// The entries of encryption contexts whose values may be recorded.
+    pub loggable_context: LoggableContext,
     /// Which of these the message means.
     pub mask: TenantMask,
 }
@@ -55,7 +59,9 @@ pub fn tenant_patch(
     };
     let terms = terms_from_proto(tenant.lease_terms.unwrap_or_default())
         .map_err(|error| error.inside("tenant.lease_terms"))?;
-    Ok(TenantPatch { display_name: tenant.display_name, terms, mask })
+    let loggable_context = LoggableContext::try_from_iter(tenant.loggable_context)
+        .map_err(|error| FieldError::new("tenant.loggable_context", error))?;
+    Ok(TenantPatch { display_name: tenant.display_name, terms, loggable_context, mask })
 }
 
 fn mask_of_paths(mask: &prost_types::FieldMask) -> Result<TenantMask, FieldError> {
@@ -65,18 +71,24 @@ fn mask_of_paths(mask: &prost_types::FieldMask) -> Result<TenantMask, FieldError
         entry_max_age: true,
         cache: true,
         display_name: false,
+        loggable_context: false,
     };
     mask.paths.iter().try_fold(TenantMask::default(), |known, path| match path.as_str() {
-        "*" => Ok(TenantMask { display_name: true, ..terms }),
+        "*" => Ok(TenantMask { display_name: true, loggable_context: true, ..terms }),
         "display_name" => Ok(TenantMask { display_name: true, ..known }),
-        "lease_terms" => Ok(TenantMask { display_name: known.display_name, ..terms }),
+        "loggable_context" => Ok(TenantMask { loggable_context: true, ..known }),
+        "lease_terms" => {
+            let TenantMask { display_name, loggable_context, .. } = known;
+            Ok(TenantMask { display_name, loggable_context, ..terms })
+        }
         "lease_terms.revocation_bound" => Ok(TenantMask { revocation_bound: true, ..known }),
         "lease_terms.idle_after" => Ok(TenantMask { idle_after: true, ..known }),
         "lease_terms.entry_max_age" => Ok(TenantMask { entry_max_age: true, ..known }),
         "lease_terms.cache" => Ok(TenantMask { cache: true, ..known }),
         _ => Err(FieldError::new(
             "update_mask",
-            "may name display_name, lease_terms, and revocation_bound, idle_after, entry_max_age and cache of lease_terms",
+            "may name display_name, loggable_context, lease_terms, and revocation_bound, idle_after, entry_max_age and cache \
+             of lease_terms",
         )),
     })
 }
@@ -89,6 +101,7 @@ fn mask_of_what_is_set(tenant: &v1::Tenant) -> TenantMask {
         idle_after: terms.idle_after.is_some(),
         entry_max_age: terms.entry_max_age.is_some(),
         cache: terms.cache() != v1::CacheMode::Unspecified,
+        loggable_context: !tenant.loggable_context.is_empty(),
     }
 }
 
@@ -148,6 +161,7 @@ pub fn tenant_from_model(tenant: &Tenant, etag: String) -> v1::Tenant {
         update_time: Some(timestamp(tenant.updated)),
         delete_time: tenant.deleted.map(timestamp),
         purge_time: tenant.deleted.map(|at| timestamp(at + UNDELETE_WINDOW)),
+        loggable_context: tenant.loggable_context.iter().map(Into::into).collect(),
     }
 }
 

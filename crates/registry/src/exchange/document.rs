@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use leasehold_envelope::{EncryptionContext, Envelope, Hierarchy, KeyId, WrappedKey};
 use leasehold_ids::{BindingId, BindingName, BindingVersion, DeploymentId, ProviderKind, TenantId};
 use leasehold_tenant::{
-    Binding, BindingState, CacheMode, CloudSettings, ExternalId, LeaseTerms, MAX_BINDINGS, RESERVED_PREFIX,
-    RevocationBound, Tenant, TenantState, TermsError, is_display_name,
+    Binding, BindingState, CacheMode, CloudSettings, ExternalId, LeaseTerms, LoggableContext, MAX_BINDINGS,
+    RESERVED_PREFIX, RevocationBound, Tenant, TenantState, TermsError, is_display_name,
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -37,6 +37,8 @@ pub(super) struct TenantDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deleted: Option<Timestamp>,
     lease_terms: TermsDocument,
+    #[serde(default, skip_serializing_if = "LoggableContext::is_empty")]
+    loggable_context: LoggableContext,
     revision: u64,
     created: Timestamp,
     updated: Timestamp,
@@ -104,6 +106,7 @@ impl From<&Tenant> for TenantDocument {
                 entry_max_age: Span(terms.entry_max_age()),
                 cache: terms.cache(),
             },
+            loggable_context: tenant.loggable_context.clone(),
             revision: tenant.revision,
             created: Timestamp(tenant.created),
             updated: Timestamp(tenant.updated),
@@ -165,6 +168,7 @@ impl TenantDocument {
             state: self.state,
             deleted: self.deleted.map(|at| at.0),
             terms: self.lease_terms.into_record()?,
+            loggable_context: self.loggable_context,
             revision: self.revision,
             created: self.created.0,
             updated: self.updated.0,

@@ -110,7 +110,7 @@ mod tests {
     const BROKEN: &str = "DROP TRIGGER tenants_stay; PRAGMA user_version = 2; CREATE TABLE tenants (again)";
 
     const TENANT: &str = "BEGIN; INSERT INTO tenants VALUES ('acme', 1);
-        INSERT INTO tenant_revisions VALUES (1, 'acme', 1, 'Acme', 'ACTIVE', NULL, 1, 1, 1, 'on', 1, 1); COMMIT";
+        INSERT INTO tenant_revisions VALUES (1, 'acme', 1, 'Acme', 'ACTIVE', NULL, 1, 1, 1, 'on', '[]', 1, 1); COMMIT";
 
     /// A file of this release, with a tenant, and a connection to it.
     async fn made(directory: &TempDir) -> SqliteConnection {

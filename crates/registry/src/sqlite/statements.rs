@@ -71,7 +71,7 @@ pub(super) fn put_in_force(id: &str, revision: i64) -> Statement<'_> {
 pub(super) fn add_revision(row: TenantRow) -> Statement<'static> {
     query(
         "INSERT INTO tenant_revisions (tenant, revision, display_name, state, deleted, revocation_bound, idle_after,
-           entry_max_age, cache, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+           entry_max_age, cache, loggable_context, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(row.tenant)
     .bind(row.revision)
@@ -82,6 +82,7 @@ pub(super) fn add_revision(row: TenantRow) -> Statement<'static> {
     .bind(row.idle_after)
     .bind(row.entry_max_age)
     .bind(row.cache)
+    .bind(row.loggable_context)
     .bind(row.created)
     .bind(row.updated)
 }

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_envelope::{Body, EncryptionContext, Envelope, Header, Hierarchy, WrappedKey};
 use leasehold_ids::TenantId;
-use leasehold_tenant::{Binding, CacheMode, CloudSettings, LeaseTerms, NewBinding, Page, Tenant};
+use leasehold_tenant::{
+    Binding, CacheMode, CloudSettings, LeaseTerms, LoggableContext, NewBinding, Page, Tenant,
+};
 
 /// A moment that no unit coarser than a nanosecond can tell.
 pub(crate) fn now() -> SystemTime {
@@ -71,6 +73,8 @@ pub(crate) fn eventful(id: &str) -> Tenant {
     let tenant = activated(tenant, "retired").with_retired(&"retired".parse().unwrap(), now()).unwrap();
     let tenant = tenant.with_retired(&"retired".parse().unwrap(), now()).unwrap();
     let tenant = activated(activated(tenant, "retiring"), "active");
+    let loggable_context = LoggableContext::try_from_iter(["branch", "\u{1f511}'"]).unwrap();
+    let tenant = Tenant { loggable_context, ..tenant };
     let before_the_epoch = SystemTime::UNIX_EPOCH - Duration::new(3, 7);
     tenant
         .updated_to("\u{1f511} \u{0}".into(), odd_terms(), now())

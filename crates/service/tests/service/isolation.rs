@@ -5,9 +5,9 @@ use leasehold_ids::TenantId;
 use leasehold_lease::LeaseError;
 use leasehold_provider::{Depth, Fault};
 use leasehold_service::{
-    Caller, ChangeOptions, Foreign, Mode, Paging, ServiceError, TenantChange, WatchMessage, WatchMode,
+    Caller, ChangeOptions, Foreign, Mode, NewTenant, Paging, ServiceError, TenantChange, WatchMessage,
+    WatchMode,
 };
-use leasehold_tenant::LeaseTerms;
 
 use crate::world::{ENGINE, LENGTH, NOBODY, World, caller, context, name, new_binding, root, tenant};
 
@@ -22,7 +22,6 @@ pub(crate) async fn try_everything(
     let main = name(id.as_str(), "main");
     let change = [TenantChange::DisplayName("x".into())];
     let plain = world.key(&[7; 32]);
-    let terms = LeaseTerms::default();
     let context = context();
     let watching = async {
         let message = WatchMessage {
@@ -47,7 +46,7 @@ pub(crate) async fn try_everything(
         (Operation::WatchLeases, watching.await.map(drop)),
         (
             Operation::CreateTenant,
-            service.create_tenant(who, id, "x", terms, Mode::ValidateOnly).await.map(drop),
+            service.create_tenant(who, id, NewTenant::default(), Mode::ValidateOnly).await.map(drop),
         ),
         (Operation::GetTenant, service.get_tenant(who, id).await.map(drop)),
         (Operation::UpdateTenant, service.update_tenant(who, id, &change, &none).await.map(drop)),

@@ -1,8 +1,8 @@
 //! The budget of proofs: what could not be kept proving is refused before it is there.
 
 use leasehold_audit::Outcome;
-use leasehold_service::{ChangeOptions, Mode, ServiceError, TenantChange};
-use leasehold_tenant::{LeaseTerms, RevocationBound};
+use leasehold_service::{ChangeOptions, Mode, NewTenant, ServiceError, TenantChange};
+use leasehold_tenant::RevocationBound;
 
 use crate::registry::FakeRegistry;
 use crate::world::{World, name, new_binding, root, seconds, tenant};
@@ -55,8 +55,8 @@ async fn p9_tenants_and_bindings_without_a_chance_are_refused_from_the_start() {
     let world = full().await;
     for options in [CHECK, APPLY] {
         assert_over(world.service.create_binding(&root(), &tenant("c"), None, new_binding(), &options).await);
-        let terms = LeaseTerms::default();
-        assert_over(world.service.create_tenant(&root(), &tenant("d"), "", terms, options.mode).await);
+        let new = NewTenant::default();
+        assert_over(world.service.create_tenant(&root(), &tenant("d"), new, options.mode).await);
     }
     assert_eq!(world.registry.record("c").await.bindings.len(), 1);
 }

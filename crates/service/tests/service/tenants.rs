@@ -1,7 +1,7 @@
 //! Tenants: etags, masks, paging, checks.
 
-use leasehold_service::{ChangeOptions, Mode, Paging, ServiceError, TenantChange, etag};
-use leasehold_tenant::{CacheMode, LeaseTerms, RevocationBound};
+use leasehold_service::{ChangeOptions, Mode, NewTenant, Paging, ServiceError, TenantChange, etag};
+use leasehold_tenant::{CacheMode, RevocationBound};
 
 use crate::world::{NOBODY, World, caller, root, seconds, tenant};
 
@@ -87,11 +87,11 @@ async fn a_check_changes_nothing() {
     assert_eq!(would_be.display_name, "new", "the answer is what would be");
     service.suspend_tenant(&root(), &acme, &options).await.unwrap();
     service.delete_tenant(&root(), &acme, &options).await.unwrap();
-    let (new, terms) = (tenant("new"), LeaseTerms::default());
-    service.create_tenant(&root(), &new, "", terms, Mode::ValidateOnly).await.unwrap();
+    let (new, said) = (tenant("new"), NewTenant::default());
+    service.create_tenant(&root(), &new, said.clone(), Mode::ValidateOnly).await.unwrap();
     assert_eq!(world.registry.record("acme").await, before);
     assert!(matches!(service.get_tenant(&root(), &tenant("new")).await, Err(ServiceError::UnknownTenant(_))));
-    let taken = service.create_tenant(&root(), &acme, "", LeaseTerms::default(), Mode::ValidateOnly).await;
+    let taken = service.create_tenant(&root(), &acme, said, Mode::ValidateOnly).await;
     assert!(matches!(taken, Err(ServiceError::TenantExists(_))), "but a check fails as the change would");
 }
 
@@ -101,8 +101,8 @@ async fn ids_are_never_reused() {
     world.create_tenant("acme").await;
     let none = ChangeOptions::default();
     world.service.delete_tenant(&root(), &tenant("acme"), &none).await.unwrap();
-    let terms = LeaseTerms::default();
-    let again = world.service.create_tenant(&root(), &tenant("acme"), "", terms, Mode::Apply).await;
+    let new = NewTenant::default();
+    let again = world.service.create_tenant(&root(), &tenant("acme"), new, Mode::Apply).await;
     assert!(matches!(again, Err(ServiceError::TenantExists(_))), "{again:?}");
 }
 
@@ -175,9 +175,8 @@ async fn p7_a_reprove_that_nobody_waits_for_is_decided_and_recorded_before_it_be
 async fn p6_no_tenant_takes_an_id_of_the_operators_own() {
     let world = World::empty();
     let id = tenant("leasehold-sentinel");
-    let terms = LeaseTerms::default();
     for mode in [Mode::Apply, Mode::ValidateOnly] {
-        let refused = world.service.create_tenant(&root(), &id, "", terms, mode).await;
+        let refused = world.service.create_tenant(&root(), &id, NewTenant::default(), mode).await;
         assert!(
             matches!(refused, Err(ServiceError::InvalidArgument { field: "tenant_id", .. })),
             "{refused:?}"

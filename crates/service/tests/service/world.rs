@@ -11,7 +11,7 @@ use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{LeaseState, Leases, Providers};
 use leasehold_provider::KeyProvider;
 use leasehold_secret::{Arena, ArenaConfig, KeyLength, OnUnlockable, PlaintextKey};
-use leasehold_service::{Caller, ChangeOptions, Mode, Parts, Service, ServiceError, Settings};
+use leasehold_service::{Caller, ChangeOptions, Mode, NewTenant, Parts, Service, ServiceError, Settings};
 use leasehold_tenant::{Binding, CloudSettings, ExternalId, LeaseTerms, NewBinding, RevocationBound};
 
 use crate::cloud::FakeCloud;
@@ -119,7 +119,8 @@ impl World {
 
     pub(crate) async fn create_tenant(&self, id: &str) {
         let terms = LeaseTerms::with_bound(RevocationBound::DEFAULT);
-        let created = self.service.create_tenant(&root(), &tenant(id), id, terms, Mode::Apply).await;
+        let new = NewTenant { display_name: id.to_owned(), terms, ..NewTenant::default() };
+        let created = self.service.create_tenant(&root(), &tenant(id), new, Mode::Apply).await;
         created.unwrap();
     }
 

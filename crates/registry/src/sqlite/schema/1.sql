@@ -1,5 +1,5 @@
 -- Tenants and their bindings, with everything that they ever were. Points in time are nanoseconds since the Unix epoch, spans
--- are nanoseconds, and what is a map is JSON.
+-- are nanoseconds, and what is a map or a set is JSON.
 
 -- Which deployment these tenants are of. External ids are derived from it, so the same records mean nothing to another.
 CREATE TABLE deployment (
@@ -25,6 +25,7 @@ CREATE TABLE tenant_revisions (
   idle_after       INTEGER NOT NULL,
   entry_max_age    INTEGER NOT NULL,
   cache            TEXT    NOT NULL CHECK (cache IN ('on', 'off')),
+  loggable_context TEXT    NOT NULL CHECK (json_valid(loggable_context)),
   created          INTEGER NOT NULL,
   updated          INTEGER NOT NULL,
   UNIQUE (tenant, revision)
