@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use leasehold_api::v1::key_service_server::KeyServiceServer;
 use leasehold_api::v1::tenant_service_server::TenantServiceServer;
-use leasehold_audit::{AuditError, JsonLines, JsonLinesSettings, Sink};
+use leasehold_audit::{AuditError, Journal, SigningKey, Sink};
 use leasehold_authz::RuleError;
 use leasehold_clock::{SystemClock, TimeSource};
+use leasehold_ids::DeploymentId;
 use leasehold_lease::Leases;
 use leasehold_registry::{Absent, MemoryRegistry, SqliteError, SqliteRegistry, SqliteSettings};
 use leasehold_secret::{Arena, ArenaConfig, OnUnlockable, SecretError};
-use leasehold_service::{OnAuditFailure, Service};
+use leasehold_service::Service;
 use leasehold_tenant::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
-use crate::config::{self, Audit, Config, Durability, Limits, Memory};
+use crate::config::{self, Audit, Config, Limits, Memory};
 use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
 use crate::listen::{self, Bound, ListenError, Listener};
 use crate::providers::{self, ProvidersError};
@@ -72,6 +73,7 @@ pub struct App {
     server: Server,
     leases: Leases,
     kept: Kept,
+    audit: Arc<dyn Sink>,
     health: HealthReporter,
     limits: Limits,
 }
@@ -84,6 +86,7 @@ pub struct Running {
     server: Server,
     leases: Leases,
     kept: Kept,
+    audit: Arc<dyn Sink>,
     health: HealthReporter,
     limits: Limits,
 }
@@ -110,7 +113,7 @@ impl App {
     /// [`StartError`].
     pub async fn build_with_clock(config: Config, clock: Arc<dyn TimeSource>) -> Result<Self, StartError> {
         let arena = arena(&config.memory)?;
-        let audit = sink(&config.audit, &clock)?;
+        let audit = sink(&config.audit, &config.deployment, &clock)?;
         let kept = Kept::open(&config, &clock).await?;
         let providers = providers::build(config.providers, &arena, &clock).await?;
         let providers = providers::with_sentinels(providers, config.sentinels, &config.deployment, &clock)?;
@@ -129,7 +132,7 @@ impl App {
             registry: kept.registry(),
             leases: leases.clone(),
             authorizer: Arc::new(rules),
-            audit,
+            audit: Arc::clone(&audit),
             clock: Arc::clone(&clock),
             deployment: config.deployment,
             providers,
@@ -141,6 +144,7 @@ impl App {
             deadline: config.limits.deadline.0,
             room: Arc::new(Semaphore::new(config.limits.calls)),
             ending: ending.clone(),
+            service: service.clone(),
         };
         let tasks = TaskTracker::new();
         let feeds = match config.reprove {
@@ -151,23 +155,25 @@ impl App {
             }
             None => None,
         };
+        let witness = Arc::new(calls.clone());
         let (routes, health) = routes(service, calls, arena).await?;
         let bounds = Bounds {
             connections: config.limits.connections,
             calls_per_connection: config.limits.calls_per_connection,
         };
-        let server = Server { routes, bounds, connections: Connections::default(), clock, ending, tasks };
+        let connections = Connections::default();
+        let server = Server { routes, bounds, connections, clock, ending, tasks, witness };
         let Bound { listeners, mut files } = listen::bind(config.listen, &server.clock).await?;
         files.extend(feeds.iter().flat_map(Feeds::files));
         let looking = watched::keep_looking(files, Arc::clone(&server.clock)).map_err(StartError::Signals)?;
         let looking = Box::pin(looking);
-        Ok(Self { listeners, looking, feeds, server, leases, kept, health, limits: config.limits })
+        Ok(Self { listeners, looking, feeds, server, leases, kept, audit, health, limits: config.limits })
     }
 
     /// Begins to serve.
     #[must_use]
     pub fn run(self) -> Running {
-        let Self { listeners, looking, feeds, server, leases, kept, health, limits } = self;
+        let Self { listeners, looking, feeds, server, leases, kept, audit, health, limits } = self;
         let endpoints: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         for endpoint in &endpoints {
@@ -185,7 +191,7 @@ impl App {
         if let Some(feeds) = feeds {
             feeds.serve();
         }
-        Running { endpoints, addresses, feed_endpoints, server, leases, kept, health, limits }
+        Running { endpoints, addresses, feed_endpoints, server, leases, kept, audit, health, limits }
     }
 }
 
@@ -208,10 +214,10 @@ impl Running {
         &self.feed_endpoints
     }
 
-    /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, wipes everything, and closes the
-    /// registry.
+    /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, wipes everything, and closes
+    /// the registry and the audit journal.
     pub async fn drain(self) {
-        let Self { server, leases, kept, health, limits, .. } = self;
+        let Self { server, leases, kept, audit, health, limits, .. } = self;
         tracing::info!(deadline = ?limits.drain.0, "draining");
         health.set_not_serving::<KeyServiceServer<Keys>>().await;
         health.set_not_serving::<TenantServiceServer<Tenants>>().await;
@@ -227,6 +233,8 @@ impl Running {
             () = kept.close() => {}
             () = server.clock.sleep(CLOSING) => tracing::warn!("the registry was left open; nothing is lost"),
         }
+        // Last, so that what was decided until now is recorded. What is decided later is refused.
+        audit.close().await;
     }
 }
 
@@ -268,24 +276,29 @@ fn arena(memory: &Memory) -> Result<Arena, StartError> {
     Ok(arena)
 }
 
-fn sink(audit: &Audit, clock: &Arc<dyn TimeSource>) -> Result<Arc<dyn Sink>, AuditError> {
-    let durability = match audit.durability {
-        Durability::Written => leasehold_audit::Durability::Written,
-        Durability::Synced => leasehold_audit::Durability::Synced,
-    };
-    let settings = JsonLinesSettings { durability, ..JsonLinesSettings::default() };
-    let clock = Arc::clone(clock);
-    Ok(match &audit.file {
-        Some(path) => Arc::new(JsonLines::append(path, clock, settings)?),
-        None => Arc::new(JsonLines::to_handle(std::io::stderr(), clock, settings)?),
-    })
+fn sink(
+    audit: &Audit,
+    deployment: &DeploymentId,
+    clock: &Arc<dyn TimeSource>,
+) -> Result<Arc<dyn Sink>, AuditError> {
+    let (clock, settings) = (Arc::clone(clock), audit.journal(&deployment.to_string()));
+    // The key may be in the journal's directory, which is made with it.
+    if let Some(directory) = &audit.directory {
+        leasehold_audit::make_directory(directory)?;
+    }
+    let key = audit.signing_key().map(|path| SigningKey::open_or_generate(&path)).transpose()?;
+    if let Some(key) = &key {
+        tracing::info!(key_id = %key.id(), public_key = %key.public_key(), "checkpoints of the audit journal are signed");
+    }
+    Ok(Arc::new(match &audit.directory {
+        Some(directory) => Journal::open(directory, key, clock, settings)?,
+        None => Journal::to_handle(std::io::stderr(), key, clock, settings)?,
+    }))
 }
 
 fn service_settings(audit: &Audit) -> leasehold_service::Settings {
     let mut settings = leasehold_service::Settings::default();
-    if audit.danger_serve_unrecorded {
-        settings.on_audit_failure = OnAuditFailure::DangerServeUnrecorded;
-    }
+    settings.on_audit_failure = audit.on_failure();
     settings
 }
 

@@ -24,6 +24,9 @@ pub enum Refusal {
     /// The service refused, or failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The plaintext of the request cannot be held.
+    #[error(transparent)]
+    Unheld(LeaseError),
     /// The deadline passed, the client's or ours.
     #[error("the call did not end within its deadline")]
     Deadline,
@@ -54,6 +57,7 @@ impl Refusal {
             Self::Service(error) => {
                 ErrorReason::from_wire_name(error.reason()).unwrap_or(ErrorReason::Internal)
             }
+            Self::Unheld(error) => Self::from(error.clone()).reason(),
             Self::Deadline => ErrorReason::DeadlineExceeded,
             Self::TooManyCalls => ErrorReason::OverLimit,
             Self::ConnectionClosing => ErrorReason::ConnectionClosing,
@@ -84,7 +88,11 @@ impl Refusal {
 
     /// What the client reads: for people, with nothing that is the operator's affair alone.
     fn message(&self) -> String {
-        let Self::Service(error) = self else { return self.to_string() };
+        let error = match self {
+            Self::Service(error) => error,
+            Self::Unheld(error) => return Self::from(error.clone()).message(),
+            _ => return self.to_string(),
+        };
         match error {
             ServiceError::MalformedEnvelope(source) => format!("{error}: {source}"),
             ServiceError::ForeignEnvelope(source) => format!("{error}: {source}"),

@@ -21,6 +21,12 @@ const RATE: RangeInclusive<f64> = 0.1..=10_000.0;
 /// Events are few: from one in a quarter of an hour.
 const EVENT_RATE: RangeInclusive<f64> = 0.001..=10_000.0;
 
+/// A file of a journal: from what holds a hundred records to what nobody wants to carry around.
+const FILE_BYTES: RangeInclusive<u64> = 1 << 16..=1 << 40;
+
+/// What is due once in a while: from every second to once a year.
+const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
+
 /// A call that takes longer holds its keys for nobody.
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 
@@ -44,6 +50,20 @@ pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> 
 /// How many events per second.
 pub(super) fn event_rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     within(f64::deserialize(from)?, &EVENT_RATE)
+}
+
+/// How large a file may grow.
+pub(super) fn file_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    within(u64::deserialize(from)?, &FILE_BYTES)
+}
+
+/// How old something may grow.
+pub(super) fn age<'de, D: Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
+    let span = Span::deserialize(from)?;
+    match AGE.contains(&span.0) {
+        true => Ok(span),
+        false => Err(D::Error::custom("must be from 1s to 366d")),
+    }
 }
 
 /// How long a call may take.

@@ -4,6 +4,7 @@
 //! when the process starts. Each setting can also be given as an environment variable: `LEASEHOLD__` and its path in upper
 //! case, with `__` between the parts; `LEASEHOLD__LIMITS__DRAIN=10s` is `drain` in `[limits]`.
 
+mod audit;
 mod bound;
 mod listen;
 mod load;
@@ -21,6 +22,7 @@ use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
 pub use crate::providers::{Clouds as Providers, Operator, OperatorCloud};
+pub use audit::Audit;
 pub use listen::{Authority, DEFAULT_PORT, Listen, Tls, TlsFiles, UnixMode, VouchesFor};
 pub use load::{ConfigError, load};
 pub use registry::Registry;
@@ -120,29 +122,6 @@ impl Default for Limits {
     }
 }
 
-/// Where decisions are recorded.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Audit {
-    /// A file of JSON Lines to append to. Default: none, and records go to the standard error stream.
-    pub file: Option<PathBuf>,
-    /// When a record counts as kept: once the system has it, or once the disk has it. Default `written`.
-    pub durability: Durability,
-    /// Serve what could not be recorded. Default false: it is refused.
-    pub danger_serve_unrecorded: bool,
-}
-
-/// When a record counts as kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Durability {
-    /// Once the operating system has it.
-    #[default]
-    Written,
-    /// Once the disk has it.
-    Synced,
-}
-
 /// Locked memory.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -223,6 +202,10 @@ fn everybody_local() -> Rules {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use leasehold_audit::Durability;
+
     use super::*;
 
     #[test]
@@ -231,7 +214,7 @@ mod tests {
         assert_eq!(config.listen.tcp, ["127.0.0.1:7420".parse().unwrap()]);
         assert_eq!((config.limits.connections, config.limits.calls), (1024, 4096));
         assert_eq!(config.limits.deadline.0, Duration::from_secs(15));
-        assert!(config.audit.file.is_none() && !config.audit.danger_serve_unrecorded);
+        assert!(config.audit.directory.is_none() && !config.audit.danger_serve_unrecorded);
         assert!(config.providers.aws.is_none());
     }
 
@@ -264,6 +247,10 @@ mod tests {
             ("limits.deadline", ["'0s'", "'1000y'"]),
             ("lease.proofs_per_second", ["0.0", "nan"]),
             ("memory.arena_bytes", ["64", "9223372036854775807"]),
+            ("audit.rotate_bytes", ["1000", "9223372036854775807"]),
+            ("audit.rotate_after", ["'0s'", "'1000y'"]),
+            ("audit.checkpoint_after", ["'0s'", "'1000y'"]),
+            ("audit.checkpoint_records", ["0", "2000000"]),
         ] {
             for bad in bad {
                 let error = toml::from_str::<Config>(&format!("deployment = 'prod'\n{setting} = {bad}\n"));
@@ -282,8 +269,10 @@ mod tests {
             [limits]
             deadline = "10s"
             [audit]
-            file = "/var/log/leasehold/audit.jsonl"
+            directory = "/var/lib/leasehold/audit"
             durability = "synced"
+            rotate_bytes = 1048576
+            checkpoint_after = "10s"
             [log]
             format = "json"
             [[sentinels]]
@@ -297,7 +286,10 @@ mod tests {
             tenants = ["*"]
         "#;
         let config: Config = toml::from_str(text).unwrap();
-        assert_eq!(config.audit.durability, Durability::Synced);
+        let journal = config.audit.journal("prod");
+        assert_eq!((journal.durability, journal.rotation.bytes), (Durability::Synced, 1 << 20));
+        assert_eq!(journal.checkpoints.age, Duration::from_secs(10));
+        assert_eq!(config.audit.signing_key().unwrap(), Path::new("/var/lib/leasehold/audit/signing.pem"));
         assert_eq!(config.sentinels.len(), 1);
         assert_eq!((config.limits.deadline.0, config.log.format), (Duration::from_secs(10), LogFormat::Json));
     }

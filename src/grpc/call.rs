@@ -5,21 +5,23 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_audit::{Outcome, Stranger};
 use leasehold_clock::TimeSource;
-use leasehold_ids::BindingName;
+use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::LeaseError;
-use leasehold_service::Caller;
+use leasehold_service::{Caller, Service};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::metadata::{AsciiMetadataValue, MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 
 use super::connection::Connection;
 use super::deadline;
+use super::decode::Witness;
 use crate::status::Refusal;
 
 /// Names a call in its answer, the log and the audit record. A caller may choose it; see [`request_id`].
-const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// Longest request id that a caller may choose, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -33,6 +35,8 @@ pub(crate) struct Calls {
     pub(crate) room: Arc<Semaphore>,
     /// Cancelled when the process is told to end.
     pub(crate) ending: CancellationToken,
+    /// What records the calls that never come to it.
+    pub(crate) service: Service,
 }
 
 /// One call.
@@ -72,9 +76,45 @@ impl Calls {
                 name(response.metadata_mut(), &caller);
                 Ok(response)
             }
-            Err(refusal) => Err(refused(method, &caller, &about, &refusal)),
+            Err(refusal) => {
+                self.record(method, &caller, &about, &refusal).await;
+                Err(refused(method, &caller, &about, &refusal))
+            }
         }
     }
+
+    /// Records a refusal that the service knows nothing of.
+    pub(crate) async fn record(&self, method: &str, caller: &Caller, about: &str, refusal: &Refusal) {
+        let outcome = match refusal {
+            Refusal::Field(_) => Outcome::Refused,
+            Refusal::Unheld(_) => Outcome::Failed,
+            // As many as there may be: a record of each would be more work than the call.
+            Refusal::TooManyCalls => return self.service.turned_away(turned_away(caller, refusal)),
+            // The service recorded it, or its caller's being gone.
+            _ => return,
+        };
+        if let Ok(what) = method.parse() {
+            let (tenant, reason) = (tenant_of(about), refusal.reason().wire_name());
+            self.service.refused_unread(caller, what, tenant.as_ref(), outcome, reason).await;
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Witness for Calls {
+    async fn refused_unread(&self, caller: &Caller, method: &str, refusal: &Refusal) {
+        self.record(method, caller, "", refusal).await;
+    }
+}
+
+/// The tenant in a name such as `tenants/acme/bindings/main`, if it is one.
+fn tenant_of(name: &str) -> Option<TenantId> {
+    name.split('/').nth(1)?.parse().ok()
+}
+
+fn turned_away(caller: &Caller, refusal: &Refusal) -> Stranger {
+    let from = caller.identity.to_string().into();
+    Stranger { listener: "grpc", from, reason: refusal.reason().wire_name() }
 }
 
 impl Call {
@@ -83,8 +123,9 @@ impl Call {
         let connection = request.extensions().get::<Arc<Connection>>().cloned();
         let internal = || Refusal::from(LeaseError::Internal("a request without its connection")).status("");
         let connection = connection.ok_or_else(internal)?;
-        let caller =
-            Caller { identity: connection.identity().clone(), request_id: request_id(request.metadata()) };
+        let chosen = request.metadata().get(REQUEST_ID);
+        let request_id = request_id(chosen.map(MetadataValue::as_encoded_bytes));
+        let caller = Caller { identity: connection.identity().clone(), request_id };
         Ok(Self { caller, connection })
     }
 
@@ -101,7 +142,7 @@ impl Call {
 
 /// Logs a refusal with all that is known, and makes of it what the client may read. The audit record has every decision and
 /// the leases log their own changes, so that what callers can cause at any rate is for whoever looks for it.
-pub(crate) fn refused(method: &'static str, caller: &Caller, about: &str, refusal: &Refusal) -> Status {
+pub(crate) fn refused(method: &str, caller: &Caller, about: &str, refusal: &Refusal) -> Status {
     let mut status = refusal.status(about);
     let (reason, request_id, error) = (refusal.reason().wire_name(), &caller.request_id, chain(refusal));
     match status.code() {
@@ -112,15 +153,15 @@ pub(crate) fn refused(method: &'static str, caller: &Caller, about: &str, refusa
     status
 }
 
-/// The caller's own id if it is short and printable, or a new one.
-fn request_id(metadata: &MetadataMap) -> Box<str> {
-    let chosen = metadata.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+/// What the caller chose as the id of a call, if it is short and printable, or else a new one.
+pub(super) fn request_id(chosen: Option<&[u8]>) -> Box<str> {
+    let chosen = chosen.and_then(|id| std::str::from_utf8(id).ok());
     let valid =
         |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     chosen.filter(valid).map_or_else(|| uuid::Uuid::new_v4().to_string().into(), Into::into)
 }
 
-fn name(metadata: &mut MetadataMap, caller: &Caller) {
+pub(super) fn name(metadata: &mut MetadataMap, caller: &Caller) {
     if let Ok(id) = AsciiMetadataValue::try_from(&*caller.request_id) {
         metadata.insert(REQUEST_ID, id);
     }
@@ -136,18 +177,20 @@ fn chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn with_id(id: &str) -> MetadataMap {
-        let mut metadata = MetadataMap::new();
-        metadata.insert(REQUEST_ID, id.parse().unwrap());
-        metadata
+    #[test]
+    fn a_request_id_is_the_callers_only_if_it_is_short_and_printable() {
+        assert_eq!(&*request_id(Some(b"abc-1")), "abc-1");
+        for odd in ["", "with space", &"x".repeat(129)] {
+            assert_ne!(&*request_id(Some(odd.as_bytes())), odd);
+        }
+        assert_ne!(request_id(None), request_id(None));
     }
 
     #[test]
-    fn a_request_id_is_the_callers_only_if_it_is_short_and_printable() {
-        assert_eq!(&*request_id(&with_id("abc-1")), "abc-1");
-        for odd in ["", "with space", &"x".repeat(129)] {
-            assert_ne!(&*request_id(&with_id(odd)), odd);
+    fn a_record_names_the_tenant_that_a_call_was_about_if_it_can_be_one() {
+        assert_eq!(tenant_of("tenants/acme/bindings/main"), Some("acme".parse().unwrap()));
+        for other in ["", "acme", "tenants/", "tenants/Not One"] {
+            assert_eq!(tenant_of(other), None, "{other}");
         }
-        assert_ne!(request_id(&MetadataMap::new()), request_id(&MetadataMap::new()));
     }
 }

@@ -5,7 +5,6 @@ use leasehold_api::convert::{
 };
 use leasehold_api::v1::key_service_server::KeyService;
 use leasehold_api::{FieldError, v1};
-use leasehold_lease::LeaseError;
 use leasehold_secret::{Arena, SecretError};
 use leasehold_service::Service;
 use tokio_stream::wrappers::ReceiverStream;
@@ -162,6 +161,6 @@ impl Keys {
 fn unheld(error: SecretError) -> Refusal {
     match error {
         SecretError::InvalidLength { .. } => FieldError::new("plaintext", error).into(),
-        error => LeaseError::from(error).into(),
+        error => Refusal::Unheld(error.into()),
     }
 }

@@ -22,7 +22,7 @@ use tonic::service::Routes;
 use tower::ServiceExt;
 
 use super::connection::{Connection, Connections};
-use super::decode;
+use super::decode::{Asked, Witness};
 use crate::listen::{Listener, Local, Stream};
 use crate::tls::Peer;
 
@@ -65,6 +65,8 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) ending: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// What records the calls that were refused before they became one.
+    pub(crate) witness: Arc<dyn Witness>,
 }
 
 impl Server {
@@ -124,7 +126,8 @@ impl Server {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (connection, _listed) = self.connections.open(who.identity().clone());
-        let service = with_connection(self.routes.clone(), Arc::clone(&connection));
+        let service =
+            with_connection(self.routes.clone(), Arc::clone(&connection), Arc::clone(&self.witness));
         let serving = self.http2().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
@@ -180,16 +183,21 @@ impl Server {
 fn with_connection(
     routes: Routes,
     connection: Arc<Connection>,
+    witness: Arc<dyn Witness>,
 ) -> impl tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 + Clone
 + Send
 + 'static {
-    let told = routes.map_request(move |mut request: Request<Incoming>| {
+    tower::service_fn(move |mut request: Request<Incoming>| {
+        let (routes, connection, witness) = (routes.clone(), Arc::clone(&connection), Arc::clone(&witness));
         connection.called();
         request.extensions_mut().insert(Arc::clone(&connection));
-        request
-    });
-    told.map_response(decode::explain)
+        let asked = Asked::of(&request);
+        async move {
+            let Ok(response) = routes.oneshot(request).await;
+            Ok::<_, Infallible>(asked.explain(response, &connection, &*witness).await)
+        }
+    })
 }
 
 /// Clients end connections as they like; it is worth a word only to whoever looks for it.

@@ -7,6 +7,7 @@ use leasehold_api::v1::key_service_client::KeyServiceClient;
 use leasehold_api::v1::key_service_server::{KeyService, KeyServiceServer};
 use leasehold_clock::{ManualClock, SystemClock};
 use leasehold_ids::BindingName;
+use leasehold_service::Caller;
 use tokio::sync::Notify;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -17,12 +18,21 @@ use super::*;
 use crate::config::Listen;
 use crate::grpc::MAX_KEY_REQUEST;
 use crate::listen;
+use crate::status::Refusal;
 
 /// Answers every unwrap with its tenant's name, after `go` if the tenant is called `slow`.
 #[derive(Clone, Default)]
 struct Fake {
     arrived: Arc<Notify>,
     go: Arc<Notify>,
+}
+
+/// Whom refusals are told that nobody records.
+struct Nobody;
+
+#[tonic::async_trait]
+impl Witness for Nobody {
+    async fn refused_unread(&self, _: &Caller, _: &str, _: &Refusal) {}
 }
 
 type Answer<T> = Result<tonic::Response<T>, Status>;
@@ -95,6 +105,7 @@ async fn serve_by(clock: Arc<dyn TimeSource>, fake: &Fake, connections: usize) -
         clock,
         ending: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        witness: Arc::new(Nobody),
     };
     let listen = Listen { tcp: vec!["127.0.0.1:0".parse().unwrap()], ..Listen::default() };
     let listeners = listen::bind(listen, &server.clock).await.unwrap().listeners;

@@ -36,7 +36,9 @@ pub(crate) async fn start(
     let following = Following { watch, calls: calls.clone(), call: call.clone(), answers: answers.clone() };
     let messages = request.into_inner();
     tokio::spawn(async move {
+        let calls = following.calls.clone();
         if let Err(refusal) = following.run(messages).await {
+            calls.record("WatchLeases", &call.caller, "", &refusal).await;
             let status = refused("WatchLeases", &call.caller, "", &refusal);
             // The client may be gone.
             let _ = answers.send(Err(status)).await;

@@ -1,7 +1,7 @@
 //! The listener of event feeds: accepts connections and serves each within its bounds.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,7 +193,10 @@ impl Server {
                 accepted = next => accepted,
             };
             match accepted {
-                Ok((stream, _)) => drop(self.tasks.spawn(self.clone().open(stream, self.places.take()))),
+                Ok((stream, peer)) => {
+                    let place = self.places.take();
+                    self.tasks.spawn(self.clone().open(stream, place, peer.ip()));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     self.clock.sleep(ACCEPT_PAUSE).await;
@@ -202,24 +205,27 @@ impl Server {
         }
     }
 
-    async fn open(self, stream: TcpStream, place: Place) {
+    async fn open(self, stream: TcpStream, place: Place, peer: IpAddr) {
         // Without it an answer may wait for an acknowledgement; it is correct nevertheless.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.tls else { return self.connection(stream, &place).await };
+        let Some(tls) = &self.tls else { return self.connection(stream, &place, peer).await };
         let shaken = tokio::select! {
             shaken = tls::shake(tls, stream, &*self.clock) => shaken,
             () = place.must_give_way() => return,
             () = self.ending.cancelled() => return,
         };
         match shaken {
-            Ok(stream) => self.connection(stream, &place).await,
-            Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+            Ok(stream) => self.connection(stream, &place, peer).await,
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                self.handler.turned_away(peer, "TLS_HANDSHAKE");
+            }
         }
     }
 
-    async fn connection<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, place: &Place) {
+    async fn connection<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, place: &Place, peer: IpAddr) {
         let service =
-            service_fn(async |request| Ok::<_, Infallible>(self.handler.answer(request, place).await));
+            service_fn(async |request| Ok::<_, Infallible>(self.handler.answer(request, place, peer).await));
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)

@@ -1,5 +1,6 @@
 //! A request's way: from its path through its credential, the limits and the service to a proof that begins.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http::header::{CONNECTION, HeaderName};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use leasehold_audit::{Stranger, network};
 use leasehold_authz::{FeedName, Identity};
 use leasehold_clock::TimeSource;
 use leasehold_ids::TenantId;
@@ -16,7 +18,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::callers::{Callers, Feed, Stranger};
+use super::callers::{self, Callers, Feed};
 use super::handshake;
 use super::problem::{Answer, Problem, answer};
 use super::proofs::{Begun, Proofs};
@@ -51,8 +53,8 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    /// The answer to `request`, which came on the connection of `place`.
-    pub(super) async fn answer(&self, request: Request<Incoming>, place: &Place) -> Answer {
+    /// The answer to `request`, which came from `peer` on the connection of `place`.
+    pub(super) async fn answer(&self, request: Request<Incoming>, place: &Place, peer: IpAddr) -> Answer {
         let request_id: Box<str> = uuid::Uuid::new_v4().to_string().into();
         let answered = match self.room.try_acquire() {
             Ok(_permit) => tokio::select! {
@@ -62,8 +64,10 @@ impl Handler {
             },
             Err(_) => Err(Problem::TooMany(Duration::from_secs(1))),
         };
-        // What strangers can cause at any rate is for whoever looks for it; decisions are in the audit record.
+        // What strangers can cause at any rate is for whoever looks for it; decisions are in the audit record, and strangers
+        // are counted there.
         let mut answer = answered.unwrap_or_else(|problem| {
+            problem.undecided().into_iter().for_each(|reason| self.turned_away(peer, reason));
             tracing::debug!(%request_id, error = &problem as &dyn std::error::Error, "an event feed is refused");
             problem.answer()
         });
@@ -75,6 +79,11 @@ impl Handler {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
+    }
+
+    /// Counts a request, or a connection, that came to no decision.
+    pub(super) fn turned_away(&self, peer: IpAddr, reason: &'static str) {
+        self.service.turned_away(Stranger { listener: "reprove", from: network(peer), reason });
     }
 
     async fn handle(
@@ -99,7 +108,7 @@ impl Handler {
             return handshake::of_event_grid(&self.read(body, HANDSHAKE_DEADLINE).await?);
         }
         let feed = self.callers.authenticate(&head.headers).await.map_err(|stranger| match stranger {
-            Stranger::Untold => Problem::Untold,
+            callers::Stranger::Untold => Problem::Untold,
             stranger => Problem::Stranger(stranger),
         })?;
         place.is_known_now();

@@ -90,6 +90,14 @@ impl Problem {
         answer
     }
 
+    /// Why, for programs; none if the service decided it, and so recorded it.
+    pub(super) fn undecided(&self) -> Option<&'static str> {
+        match self {
+            Self::Service(_) => None,
+            other => Some(other.row().reason),
+        }
+    }
+
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::Method => vec![(ALLOW, HeaderValue::from_static(METHODS))],

@@ -46,7 +46,7 @@ class Service:
             "LEASEHOLD__DEPLOYMENT": "conformance",
             "LEASEHOLD__REGISTRY__KIND": "memory",
             "LEASEHOLD__LISTEN__TCP": f'["127.0.0.1:{self.port}"]',
-            "LEASEHOLD__AUDIT__FILE": str(directory / "audit.jsonl"),
+            "LEASEHOLD__AUDIT__DIRECTORY": str(directory / "audit"),
             "LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED": "true",
         }
         environment = bare_environment() | settings | cloud

@@ -119,11 +119,9 @@ async fn p6_a_feed_learns_and_does_nothing_beyond_its_own_tenants() {
     let files = Files::new();
     let callers =
         [files.by_secret("acme-aws", "['acme', 'absent']", SECRET), files.by_secret("all", "['*']", OTHER)];
-    let audit = tempfile::NamedTempFile::new().unwrap();
     let mut section = Some(files.section(&callers, "again_after = []"));
     let world = World::with(Cloud::Aws, &["acme", "globex"], |config| {
         config.reprove = section.take();
-        config.audit.file = Some(audit.path().to_owned());
     })
     .await;
     world.onboard("acme").await;
@@ -159,14 +157,11 @@ async fn p6_a_feed_learns_and_does_nothing_beyond_its_own_tenants() {
     assert_eq!(asked, (StatusCode::ACCEPTED, json!({"tenant": "tenants/globex", "proof": "started"})));
     world.calls(of("AssumeRole"), 1).await;
 
-    let records = std::fs::read_to_string(audit.path()).unwrap();
-    let of_feeds: Vec<Value> = records
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|record: &Value| record["caller"].as_str().is_some_and(|caller| caller.starts_with("feed:")))
-        .collect();
-    let told: Vec<_> = of_feeds
+    let journal = world.journal();
+    let records = journal.entries("decision");
+    let told: Vec<_> = records
         .iter()
+        .filter(|record| record["caller"].as_str().is_some_and(|caller| caller.starts_with("feed:")))
         .map(|r| ["caller", "operation", "tenant", "outcome"].map(|field| r[field].as_str().unwrap()))
         .collect();
     let expected = [
@@ -175,7 +170,15 @@ async fn p6_a_feed_learns_and_does_nothing_beyond_its_own_tenants() {
         ["feed:acme-aws", "ReproveTenant", "absent", "refused"],
         ["feed:all", "ReproveTenant", "globex", "served"],
     ];
-    assert_eq!(told, expected, "{records}");
+    assert_eq!(told, expected, "{records:?}");
+    world.running.drain().await;
+    let strangers = journal.entries("refusals");
+    let unknown = strangers.iter().find(|entry| entry["reason"] == "UNAUTHENTICATED").unwrap();
+    assert_eq!(
+        ["listener", "from"].map(|field| unknown[field].as_str().unwrap()),
+        ["reprove", "127.0.0.0/24"]
+    );
+    assert_eq!(unknown["count"], strange.len(), "those without a credential of ours are counted together");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod faults;
 mod feed;
 mod feeds;
 mod isolation;
+mod journal;
 mod keys;
 mod logs;
 mod onboarding;

@@ -11,6 +11,7 @@ use leasehold_cloudsim::Simulator;
 
 use crate::clock::JumpingClock;
 use crate::cloud::{Cloud, Estate, Lever, estate};
+use crate::journal::Journal;
 use crate::world::{
     BINDING, activate, client_of, create_binding, create_tenant, eventually, reprove, simulator,
 };
@@ -96,14 +97,14 @@ impl Process {
         let estate = estate(cloud, &simulator, &["acme"]);
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("leasehold.sock");
-        let audit = directory.path().join("audit.jsonl");
+        let audit = directory.path().join("audit");
         let mut settings = vec![
             ("LEASEHOLD__DEPLOYMENT", "e2e".to_owned()),
             ("LEASEHOLD__LOG__FILTER", filter.to_owned()),
             ("LEASEHOLD__LISTEN__TCP", "[]".to_owned()),
             ("LEASEHOLD__LISTEN__UNIX", format!("[{socket:?}]")),
             ("LEASEHOLD__LIMITS__DRAIN", format!("{}s", DRAIN.as_secs())),
-            ("LEASEHOLD__AUDIT__FILE", audit.display().to_string()),
+            ("LEASEHOLD__AUDIT__DIRECTORY", audit.display().to_string()),
             ("LEASEHOLD__MEMORY__DANGER_ALLOW_UNLOCKED", "true".to_owned()),
         ];
         settings.extend_from_slice(more);
@@ -175,7 +176,16 @@ impl Process {
 
     /// What it recorded.
     pub(crate) fn audit(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("audit.jsonl")).unwrap()
+        self.journal().text()
+    }
+
+    /// Where it records.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal(self.directory.path().join("audit"))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

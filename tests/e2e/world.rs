@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 
 use crate::clock::JumpingClock;
 use crate::cloud::{Aws, Azure, Cloud, Estate, Gcp, estate};
+use crate::journal::Journal;
 use crate::watcher::Watcher;
 
 /// The revocation bound of every tenant: the shortest there is.
@@ -39,7 +40,7 @@ pub(crate) struct World {
     pub(crate) clock: JumpingClock,
     pub(crate) client: Client,
     pub(crate) running: Running,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl World {
@@ -85,11 +86,16 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let clock = JumpingClock::start();
         let mut config = server(&*estate);
-        config.audit.file = Some(directory.path().join("audit.jsonl"));
+        config.audit.directory = Some(directory.path().join("audit"));
         adapt(&mut config);
         let running = start(config, &clock).await;
         let client = client(&running, &clock);
-        Self { cloud, estate, clock, client, running, _directory: directory }
+        Self { cloud, estate, clock, client, running, directory }
+    }
+
+    /// Where the server's audit journal is.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal(self.directory.path().join("audit"))
     }
 
     /// Another server of the same deployment, with nothing cached and a registry of its own, and a client of it.

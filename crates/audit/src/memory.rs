@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{AuditError, Record, Sink};
+use crate::{AuditError, Record, Sink, Stranger};
 
 /// Keeps records in memory, without a bound: for tests. Clones share the records.
 #[derive(Debug, Clone, Default)]
@@ -13,8 +13,14 @@ pub struct MemorySink(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    records: Mutex<Vec<Record>>,
+    kept: Mutex<Kept>,
     broken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    records: Vec<Record>,
+    strangers: Vec<Stranger>,
 }
 
 impl MemorySink {
@@ -27,7 +33,13 @@ impl MemorySink {
     /// What was written so far, oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        self.held().clone()
+        self.kept().records.clone()
+    }
+
+    /// Who was turned away so far, oldest first.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<Stranger> {
+        self.kept().strangers.clone()
     }
 
     /// Fails every write from now on.
@@ -40,8 +52,8 @@ impl MemorySink {
         self.0.broken.store(false, Ordering::SeqCst);
     }
 
-    fn held(&self) -> MutexGuard<'_, Vec<Record>> {
-        self.0.records.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,7 +63,13 @@ impl Sink for MemorySink {
         if self.0.broken.load(Ordering::SeqCst) {
             return Err(AuditError::Closed);
         }
-        self.held().push(record);
+        self.kept().records.push(record);
         Ok(())
     }
+
+    fn turned_away(&self, stranger: Stranger) {
+        self.kept().strangers.push(stranger);
+    }
+
+    async fn close(&self) {}
 }

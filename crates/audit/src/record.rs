@@ -1,12 +1,13 @@
 //! What is written about one decision.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use leasehold_ids::{BindingId, TenantId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use serde::{Deserialize, Serialize};
+
+use crate::wall;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,8 +22,12 @@ pub enum Outcome {
     /// It was recorded as served, and then neither answered nor changed, because the lease ended or the registry refused in
     /// between. Follows a `served` of the same request, and takes it back.
     Withheld,
-    /// The caller went away before it was decided, and got no answer.
+    /// The caller went away, or the deadline passed, before it was answered or changed. If it follows a `served` of the same
+    /// request, it takes that back.
     Abandoned,
+    /// It was recorded as served, and then the registry did not say whether it took the change. Follows a `served` of the
+    /// same request.
+    Unknown,
 }
 
 /// Where the key of an answer came from.
@@ -35,12 +40,34 @@ pub enum AnswerSource {
     Cloud,
 }
 
-/// One decision. Everything here may be read by auditors: ids, names and digests only.
+/// What a rewrap unwrapped.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// The binding under which the key was wrapped before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<BindingId>,
+    /// The tenant's key that it was wrapped with, as the cloud names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<Box<str>>,
+    /// A digest of the encryption context that it was wrapped with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_digest: Option<Box<str>>,
+    /// Where the key came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<AnswerSource>,
+    /// The cloud's request id of the unwrap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_request_id: Option<Box<str>>,
+    /// How long ago the proof began under which it was unwrapped, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_age_ms: Option<u64>,
+}
+
+/// One decision. Everything here may be read by auditors: ids, names, digests, and what the tenant marked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// When it was decided, by the wall clock; RFC 3339 in UTC.
-    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
+    #[serde(with = "wall")]
     pub time: SystemTime,
     /// The id of the request, as the caller's answer carries it.
     pub request_id: Box<str>,
@@ -71,6 +98,12 @@ pub struct Record {
     /// A digest of the encryption context, in lower-case hexadecimal; equal for equal contexts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_digest: Option<Box<str>>,
+    /// The entries of the encryption context that the tenant marked as loggable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub context: BTreeMap<Box<str>, Box<str>>,
+    /// Of a rewrap, what was unwrapped; the fields around it are about what it was wrapped as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<Origin>>,
     /// Where the key came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<AnswerSource>,
@@ -107,16 +140,6 @@ impl Record {
     }
 }
 
-fn write_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let text = OffsetDateTime::from(*time).format(&Rfc3339).map_err(serde::ser::Error::custom)?;
-    serializer.serialize_str(&text)
-}
-
-fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-    let text = Cow::<str>::deserialize(deserializer)?;
-    OffsetDateTime::parse(&text, &Rfc3339).map(Into::into).map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -135,6 +158,8 @@ pub(crate) mod tests {
             binding: None,
             key_id: None,
             context_digest: None,
+            context: BTreeMap::new(),
+            origin: None,
             source: Some(AnswerSource::Cache),
             cloud_request_id: None,
             cloud_code: None,
@@ -143,16 +168,5 @@ pub(crate) mod tests {
             lease_epoch: None,
             latency_us: 12,
         }
-    }
-
-    #[test]
-    fn a_record_reads_as_it_is_documented() {
-        let text = serde_json::to_string(&record("r1")).unwrap();
-        let expected = concat!(
-            r#"{"time":"1970-01-01T00:00:01.5Z","request_id":"r1","caller":"loopback","operation":"UnwrapKey","#,
-            r#""outcome":"served","rule":"local","tenant":"acme","source":"cache","proof_age_ms":7,"latency_us":12}"#
-        );
-        assert_eq!(text, expected);
-        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record("r1"));
     }
 }

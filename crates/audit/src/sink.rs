@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AuditError, Record};
+use crate::{AuditError, Record, Stranger};
 
 /// Keeps records.
 ///
@@ -16,4 +16,11 @@ pub trait Sink: Send + Sync + 'static {
     /// # Errors
     /// See [`AuditError`]; the record is then not certainly kept.
     async fn write(&self, record: Record) -> Result<(), AuditError>;
+
+    /// Counts a refusal of somebody who is nobody yet, to be recorded with others of its kind. Does not wait, and takes room
+    /// that is bounded, however many there are.
+    fn turned_away(&self, stranger: Stranger);
+
+    /// Keeps everything that was given so far, and then nothing more.
+    async fn close(&self);
 }

@@ -67,12 +67,15 @@ impl Service {
                 return Ok(changed);
             }
             decision.serve().await?;
-            let replaced = directory.registry().replace(Tenant::clone(&changed), current.revision);
-            match directory.within_deadline(replaced).await {
-                Ok(()) => {
-                    directory.wrote(&changed);
-                    return Ok(changed);
-                }
+            let (writer, new) = (Arc::clone(directory), Arc::clone(&changed));
+            let replace = async move {
+                let replaced = writer.registry().replace(Tenant::clone(&new), current.revision);
+                writer.within_deadline(replaced).await?;
+                writer.wrote(&new);
+                Ok(())
+            };
+            match decision.carry_out(replace).await {
+                Ok(()) => return Ok(changed),
                 Err(ServiceError::Conflict) if options.etag.is_empty() => {}
                 Err(error) => return Err(error),
             }

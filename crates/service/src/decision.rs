@@ -1,24 +1,26 @@
 //! One decision from the request to its record.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_audit::{AnswerSource, Outcome, Record, Sink};
+use leasehold_audit::{AnswerSource, OnFailure, Origin, Outcome, Record, Sink, Stranger};
 use leasehold_authz::Operation;
 use leasehold_clock::{Moment, TimeSource};
 use leasehold_envelope::EncryptionContext;
 use leasehold_ids::{BindingId, TenantId};
 use leasehold_lease::{Held, Source};
 use leasehold_provider::ProviderError;
-use leasehold_tenant::Binding;
+use leasehold_tenant::{Binding, LoggableContext};
+use tokio::sync::oneshot;
 
-use crate::{Caller, Mode, OnAuditFailure, ServiceError};
+use crate::{Caller, Mode, ServiceError};
 
 /// Keeps records, or says what happens without them.
 pub(crate) struct Recorder {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) clock: Arc<dyn TimeSource>,
-    pub(crate) on_failure: OnAuditFailure,
+    pub(crate) on_failure: OnFailure,
 }
 
 /// A request that is being decided. Every way out of it leaves a record, being dropped included.
@@ -27,14 +29,19 @@ pub(crate) struct Decision {
     record: Record,
     started: Moment,
     progress: Progress,
+    /// What becomes of a change that is being made.
+    change: Option<oneshot::Receiver<Result<(), ServiceError>>>,
 }
 
 /// What was recorded so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
+    /// Nothing.
     Open,
-    Served,
-    Closed,
+    /// That it is served, or that is being recorded. Nothing was given or changed yet.
+    Recorded,
+    /// How it ended; or it is no longer ours to record.
+    Settled,
 }
 
 impl Decision {
@@ -57,6 +64,8 @@ impl Decision {
             binding: None,
             key_id: None,
             context_digest: None,
+            context: BTreeMap::new(),
+            origin: None,
             source: None,
             cloud_request_id: None,
             cloud_code: None,
@@ -66,7 +75,7 @@ impl Decision {
             latency_us: 0,
         };
         let started = recorder.clock.now();
-        Self { recorder: Arc::clone(recorder), record, started, progress: Progress::Open }
+        Self { recorder: Arc::clone(recorder), record, started, progress: Progress::Open, change: None }
     }
 
     // === What becomes known on the way ===
@@ -87,6 +96,27 @@ impl Decision {
     /// Keeps a digest, because the values of a context may say more than an auditor should read.
     pub(crate) fn with_context(&mut self, context: &EncryptionContext) {
         self.record.context_digest = Some(context.commitment().to_string().into());
+        self.record.context.clear();
+    }
+
+    /// Keeps the entries that the tenant wants to read.
+    pub(crate) fn with_entries(&mut self, loggable: &LoggableContext, context: &EncryptionContext) {
+        let marked = context.iter().filter(|(name, _)| loggable.contains(name));
+        self.record.context = marked.map(|(name, value)| (name.into(), value.into())).collect();
+    }
+
+    /// What was found out so far is about what a rewrap unwrapped.
+    pub(crate) fn rewraps<T>(&mut self, opened: &Held<T>) {
+        self.answered_with(opened);
+        let record = &mut self.record;
+        record.origin = Some(Box::new(Origin {
+            binding: record.binding.take(),
+            key_id: record.key_id.take(),
+            context_digest: record.context_digest.take(),
+            source: record.source.take(),
+            cloud_request_id: record.cloud_request_id.take(),
+            proof_age_ms: record.proof_age_ms.take(),
+        }));
     }
 
     pub(crate) fn answered_with<T>(&mut self, held: &Held<T>) {
@@ -119,12 +149,45 @@ impl Decision {
         if self.progress != Progress::Open {
             return Ok(());
         }
-        self.progress = Progress::Served;
+        self.progress = Progress::Recorded;
         let result = self.write(Outcome::Served, None).await;
-        if result.is_err() {
-            self.progress = Progress::Closed;
+        if let Err(ServiceError::AuditUnavailable(error)) = &result
+            && !error.is_uncertain()
+        {
+            self.progress = Progress::Settled;
         }
         result
+    }
+
+    /// It was served, and nothing takes it back.
+    pub(crate) fn settle(&mut self) {
+        self.progress = Progress::Settled;
+    }
+
+    /// Makes a change that was recorded, to its end even if the caller goes away meanwhile: then nobody else would know
+    /// whether the record is true.
+    pub(crate) async fn carry_out(
+        &mut self,
+        change: impl Future<Output = Result<(), ServiceError>> + Send + 'static,
+    ) -> Result<(), ServiceError> {
+        let (told, ended) = oneshot::channel();
+        let mut witness = self.successor();
+        self.progress = Progress::Settled;
+        tokio::spawn(async move {
+            match told.send(change.await) {
+                // Nobody waits any more.
+                Err(Err(error)) => drop(witness.refuse(error).await),
+                Err(Ok(())) | Ok(()) => witness.settle(),
+            }
+        });
+        let ended = self.change.insert(ended).await;
+        self.change = None;
+        // Without a word the task is gone, and what it knew.
+        let ended = ended.unwrap_or(Err(ServiceError::RegistryUnavailable));
+        if ended.is_err() {
+            self.progress = Progress::Recorded;
+        }
+        ended
     }
 
     /// Records how it ended, and returns that.
@@ -132,6 +195,7 @@ impl Decision {
         match result {
             Ok(value) => {
                 self.serve().await?;
+                self.settle();
                 Ok(value)
             }
             Err(error) => Err(self.refuse(error).await),
@@ -140,16 +204,31 @@ impl Decision {
 
     /// Records that it was not served after all, and why. A refusal stands whether or not it could be recorded.
     pub(crate) async fn refuse(mut self, error: ServiceError) -> ServiceError {
-        let outcome = match self.progress {
-            Progress::Open => error.outcome(),
-            Progress::Served => Outcome::Withheld,
-            Progress::Closed => return error,
+        let outcome = match (self.progress, &error) {
+            (Progress::Open, _) => error.outcome(),
+            // The record may be kept yet. Being dropped takes it back, and nobody has to wait for that.
+            (Progress::Settled, _) | (Progress::Recorded, ServiceError::AuditUnavailable(_)) => return error,
+            (Progress::Recorded, ServiceError::RegistryUnavailable) => Outcome::Unknown,
+            (Progress::Recorded, _) => Outcome::Withheld,
         };
-        self.progress = Progress::Closed;
+        self.settle();
         self.told(error.cloud());
         // Whoever writes has logged the failure; there is nothing left to refuse.
         let _ = self.write(outcome, Some(error.reason())).await;
         error
+    }
+
+    /// Records a request that there was nothing to decide about.
+    pub(crate) async fn refused_unread(mut self, outcome: Outcome, reason: &'static str) {
+        self.settle();
+        // As with every refusal.
+        let _ = self.write(outcome, Some(reason)).await;
+    }
+
+    /// Somebody else to record how this ends.
+    fn successor(&self) -> Self {
+        let (recorder, record) = (Arc::clone(&self.recorder), self.record.clone());
+        Self { recorder, record, started: self.started, progress: self.progress, change: None }
     }
 
     async fn write(&mut self, outcome: Outcome, reason: Option<&'static str>) -> Result<(), ServiceError> {
@@ -172,27 +251,38 @@ impl Decision {
 /// The caller went away, or the transport gave up.
 impl Drop for Decision {
     fn drop(&mut self) {
-        if self.progress != Progress::Open {
-            return;
-        }
         // Without a runtime the process is ending, and nobody was answered.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (recorder, record) = (Arc::clone(&self.recorder), self.finished(Outcome::Abandoned, None));
-        runtime.spawn(async move {
-            let _ = recorder.keep(record).await;
-        });
+        if let Some(mut change) = self.change.take() {
+            // The change ended before anybody could look. From now on its task finds nobody to tell, and records by itself.
+            change.close();
+            if let Ok(Err(error)) = change.try_recv() {
+                let mut successor = self.successor();
+                successor.progress = Progress::Recorded;
+                runtime.spawn(async move { drop(successor.refuse(error).await) });
+            }
+        } else if self.progress != Progress::Settled {
+            let (recorder, record) = (Arc::clone(&self.recorder), self.finished(Outcome::Abandoned, None));
+            runtime.spawn(async move {
+                let _ = recorder.keep(record).await;
+            });
+        }
     }
 }
 
 // === impl Recorder ===
 
 impl Recorder {
+    pub(crate) fn turned_away(&self, stranger: Stranger) {
+        self.sink.turned_away(stranger);
+    }
+
     async fn keep(&self, record: Record) -> Result<(), ServiceError> {
         let Err(error) = self.sink.write(record).await else { return Ok(()) };
         tracing::error!(error = &error as &dyn std::error::Error, "a decision could not be recorded");
         match self.on_failure {
-            OnAuditFailure::Refuse => Err(ServiceError::AuditUnavailable(error)),
-            OnAuditFailure::DangerServeUnrecorded => Ok(()),
+            OnFailure::Refuse => Err(ServiceError::AuditUnavailable(error)),
+            OnFailure::DangerServeUnrecorded => Ok(()),
         }
     }
 }

@@ -172,6 +172,7 @@ impl Service {
             Some(envelope) => unwrapping_binding(&tenant, envelope, context)?,
         };
         decision.about(binding);
+        decision.with_entries(&tenant.loggable_context, context);
         Ok(Subject::of(&tenant, binding))
     }
 
@@ -190,6 +191,7 @@ impl Service {
         let unwrap = |subject| async move { leases.unwrap(&subject, wrapped, context).await };
         let wanted = Wanted::Unwrapping(wrapped);
         let (opened, _) = self.under_lease(decision, tenant, wanted, context, unwrap).await?;
+        decision.rewraps(&opened);
         let key = &opened;
         let wrap = |subject| async move { leases.wrap(&subject, key.peek()?, new_context).await };
         let (held, to) = self.under_lease(decision, tenant, Wanted::Wrapping, new_context, wrap).await?;

@@ -12,7 +12,7 @@
 //! - Plaintext stays inside [`Served`] until its record is kept and the lease was checked once more.
 //!
 //! Reading order: [`Service`] in `service`, `keys`, `choose`, `served`, `decision`; then `directory`, `plan`, `change`,
-//! `tenants`, `bindings`, `verify`, `listing`, `watch`.
+//! `tenants`, `bindings`, `verify`, `listing`, `watch`, `undecided`.
 
 mod bindings;
 mod caller;
@@ -29,6 +29,7 @@ mod served;
 mod service;
 mod settings;
 mod tenants;
+mod undecided;
 mod verify;
 mod watch;
 
@@ -40,7 +41,7 @@ pub use listing::{Listing, Paging};
 pub use reproof::Reproof;
 pub use served::Served;
 pub use service::{Parts, Service};
-pub use settings::{OnAuditFailure, Settings};
+pub use settings::Settings;
 pub use tenants::{NewTenant, TenantChange};
 pub use verify::Verified;
 pub use watch::{

@@ -35,7 +35,10 @@ impl<T> Served<T> {
     pub async fn release(mut self) -> Result<Released<T>, ServiceError> {
         self.decision.serve().await?;
         match self.held.release() {
-            Ok(released) => Ok(released),
+            Ok(released) => {
+                self.decision.settle();
+                Ok(released)
+            }
             Err(error) => Err(self.decision.refuse(error.into()).await),
         }
     }

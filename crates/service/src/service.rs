@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) watches: Arc<Semaphore>,
     pub(crate) verifying: Verifying,
     authorizer: Arc<dyn Authorizer>,
-    recorder: Arc<Recorder>,
+    pub(crate) recorder: Arc<Recorder>,
     follower: AbortHandle,
 }
 
@@ -94,7 +94,7 @@ impl Service {
         what: Operation,
         tenant: Option<&TenantId>,
     ) -> Result<Decision, ServiceError> {
-        let mut decision = Decision::begin(&self.inner.recorder, caller, what, tenant);
+        let mut decision = self.begin(caller, what, tenant);
         match self.inner.authorizer.decide(&caller.identity, what, tenant) {
             Verdict::Allowed { rule } => {
                 decision.allowed_by(rule);

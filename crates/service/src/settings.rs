@@ -2,15 +2,7 @@
 
 use std::time::Duration;
 
-/// What happens to a decision that cannot be recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnAuditFailure {
-    /// It is refused (promise P7). The default.
-    #[default]
-    Refuse,
-    /// It stands, unrecorded: availability over auditability. The log says so each time.
-    DangerServeUnrecorded,
-}
+use leasehold_audit::OnFailure;
 
 /// Settings of [`crate::Service`]. `Default` gives what a deployment should start with.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +22,7 @@ pub struct Settings {
     /// Streams of `WatchLeases` open at once. Default 4,096.
     pub watches: usize,
     /// What happens to a decision that cannot be recorded.
-    pub on_audit_failure: OnAuditFailure,
+    pub on_audit_failure: OnFailure,
 }
 
 impl Default for Settings {
@@ -41,7 +33,7 @@ impl Default for Settings {
             registry_deadline: Duration::from_secs(2),
             tenants_held: 50_000,
             watches: 4096,
-            on_audit_failure: OnAuditFailure::default(),
+            on_audit_failure: OnFailure::default(),
         }
     }
 }

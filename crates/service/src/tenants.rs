@@ -78,7 +78,9 @@ impl Service {
             self.check_any_room(&tenant).await?;
             if mode == Mode::Apply {
                 decision.serve().await?;
-                directory.within_deadline(directory.registry().create(tenant.clone())).await?;
+                let (directory, new) = (Arc::clone(directory), tenant.clone());
+                let create = async move { directory.within_deadline(directory.registry().create(new)).await };
+                decision.carry_out(create).await?;
             }
             Ok(Arc::new(tenant))
         }

@@ -113,7 +113,7 @@ impl Clouds {
 impl Sandbox {
     pub(super) async fn start(setup: &Setup<'_>) -> Result<Self, Failure> {
         let directory = tempfile::tempdir()?;
-        let audit = directory.path().join("audit.jsonl");
+        let audit = directory.path().join("audit");
         let Clouds { simulator, providers, .. } =
             Clouds::start(super::cloudsim::config(setup.control)?, setup.tenants, directory.path()).await?;
         let config = config(setup, providers, &audit)?;
@@ -182,7 +182,7 @@ fn config(setup: &Setup<'_>, providers: Providers, audit: &Path) -> Result<Confi
     let mut config = config::load(None, [("LEASEHOLD__DEPLOYMENT".into(), "dev".into())])?;
     config.listen.tcp = vec![setup.listen];
     config.listen.unix = setup.unix.clone().into_iter().collect();
-    config.audit.file = Some(audit.to_owned());
+    config.audit.directory = Some(audit.to_owned());
     config.registry = config::Registry::Memory;
     config.memory.danger_allow_unlocked = true;
     setup.log.clone_into(&mut config.log.filter);

@@ -1,11 +1,12 @@
 //! Promises P7 and P8: every decision is recorded, and no record holds a secret.
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER};
-use leasehold_audit::{AnswerSource, Outcome};
+use leasehold_audit::{AnswerSource, OnFailure, Outcome};
 use leasehold_authz::Operation;
 use leasehold_envelope::EncryptionContext;
 use leasehold_lease::LeaseError;
-use leasehold_service::{ChangeOptions, Mode, OnAuditFailure, Paging, ServiceError, TenantChange};
+use leasehold_service::{ChangeOptions, Mode, Paging, ServiceError, TenantChange};
+use leasehold_tenant::LoggableContext;
 
 use crate::isolation::try_everything;
 use crate::world::{LENGTH, World, context, root, seconds, tenant};
@@ -45,7 +46,7 @@ async fn p7_what_cannot_be_recorded_is_refused() {
 
 #[tokio::test]
 async fn an_operator_may_choose_to_serve_unrecorded() {
-    let world = World::with(|s| s.on_audit_failure = OnAuditFailure::DangerServeUnrecorded);
+    let world = World::with(|s| s.on_audit_failure = OnFailure::DangerServeUnrecorded);
     world.create_tenant("acme").await;
     world.audit.break_down();
     assert!(world.service.get_tenant(&root(), &tenant("acme")).await.is_ok());
@@ -136,6 +137,109 @@ async fn p7_a_change_is_recorded_before_it_is_made_and_taken_back_if_it_fails() 
         (operation(), Outcome::Withheld, Some("ETAG_MISMATCH".to_owned())),
     ];
     assert_eq!(world.outcomes(skip), expected);
+}
+
+/// A change of `acme`'s name that waits in the registry.
+async fn waiting_change(world: &World, options: ChangeOptions) -> tokio::task::JoinHandle<()> {
+    world.registry.slow_down_next_replacement();
+    let service = world.service.clone();
+    let waiting = tokio::spawn(async move {
+        let change = [TenantChange::DisplayName("mine".into())];
+        let changed = service.update_tenant(&root(), &tenant("acme"), &change, &options).await;
+        drop(changed);
+    });
+    world.clock.settle().await;
+    waiting
+}
+
+#[tokio::test]
+async fn p7_a_change_that_was_recorded_is_made_though_its_caller_goes_away() {
+    let world = World::with_acme().await;
+    let skip = world.audit.records().len();
+    let waiting = waiting_change(&world, ChangeOptions::default()).await;
+    waiting.abort();
+    world.clock.settle().await;
+    world.registry.let_slow_replacement_go_on();
+    world.clock.settle().await;
+    assert_eq!(world.registry.record("acme").await.display_name, "mine");
+    let served = world.service.get_tenant(&root(), &tenant("acme")).await.unwrap();
+    assert_eq!(served.display_name, "mine", "and it applies here");
+    let operations: Vec<_> = world.outcomes(skip).into_iter().map(|(o, outcome, _)| (o, outcome)).collect();
+    let expected = [("UpdateTenant".to_owned(), Outcome::Served), ("GetTenant".to_owned(), Outcome::Served)];
+    assert_eq!(operations, expected);
+}
+
+#[tokio::test]
+async fn p7_a_change_that_failed_after_its_caller_went_away_is_taken_back() {
+    let world = World::with_acme().await;
+    for caller in ["gone", "there"] {
+        let skip = world.audit.records().len();
+        let acme = world.registry.record("acme").await;
+        let etag = leasehold_service::etag(&acme);
+        let waiting = waiting_change(&world, ChangeOptions { etag, mode: Mode::Apply }).await;
+        world.registry.overtake(1);
+        if caller == "gone" {
+            waiting.abort();
+            world.clock.settle().await;
+        }
+        world.registry.let_slow_replacement_go_on();
+        world.clock.settle().await;
+        let operation = || "UpdateTenant".to_owned();
+        let expected = [
+            (operation(), Outcome::Served, None),
+            (operation(), Outcome::Withheld, Some("ETAG_MISMATCH".to_owned())),
+        ];
+        assert_eq!(world.outcomes(skip), expected, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn p7_a_change_that_nobody_knows_the_end_of_is_recorded_as_such() {
+    let world = World::with_acme().await;
+    let skip = world.audit.records().len();
+    let _waiting = waiting_change(&world, ChangeOptions::default()).await;
+    world.clock.advance(seconds(2)).await;
+    let (_, outcome, reason) = world.outcomes(skip).pop().unwrap();
+    assert_eq!((outcome, reason.as_deref()), (Outcome::Unknown, Some("REGISTRY_UNAVAILABLE")));
+}
+
+#[tokio::test]
+async fn p7_of_a_rewrap_both_bindings_are_recorded() {
+    let world = World::with_acme().await;
+    let old = world.wrap("acme", &[7; 32]).await;
+    world.activate("acme", "next").await;
+    let skip = world.audit.records().len();
+    let moved = EncryptionContext::try_from_iter([("branch", "moved")]).unwrap();
+    let rewrapped = world.service.rewrap_key(&root(), &tenant("acme"), &old, &context(), Some(&moved)).await;
+    rewrapped.unwrap().release().await.unwrap();
+    let [record] = &world.audit.records()[skip..] else { panic!("one record") };
+    let origin = record.origin.as_ref().unwrap();
+    let digest = |context: &EncryptionContext| Some(context.commitment().to_string().into_boxed_str());
+    assert_eq!(origin.binding.as_ref().unwrap().as_str(), "main");
+    assert_eq!((&origin.context_digest, origin.source), (&digest(&context()), Some(AnswerSource::Cloud)));
+    assert_eq!(record.binding.as_ref().unwrap().as_str(), "next");
+    assert_eq!((&record.context_digest, record.source), (&digest(&moved), Some(AnswerSource::Cloud)));
+    assert!(origin.cloud_request_id.is_some() && record.cloud_request_id.is_some());
+}
+
+#[tokio::test]
+async fn p8_of_a_context_only_the_entries_that_the_tenant_marked_are_recorded() {
+    let world = World::with_acme().await;
+    let whole = EncryptionContext::try_from_iter([("branch", "main"), ("customer", "somebody")]).unwrap();
+    let marked = LoggableContext::try_from_iter(["branch", "timeline"]).unwrap();
+    for (change, expected) in [(None, vec![]), (Some(marked), vec![("branch", "main")])] {
+        let change: Vec<_> = change.into_iter().map(TenantChange::LoggableContext).collect();
+        if !change.is_empty() {
+            let none = ChangeOptions::default();
+            world.service.update_tenant(&root(), &tenant("acme"), &change, &none).await.unwrap();
+        }
+        let made = world.service.generate_data_key(&root(), &tenant("acme"), LENGTH, &whole).await.unwrap();
+        made.release().await.unwrap();
+        let record = world.audit.records().pop().unwrap();
+        let kept: Vec<_> = record.context.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(kept, expected);
+        assert!(record.context_digest.is_some());
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ struct State {
     /// Whether the next reading is to wait, after it has read, for `go_on`.
     slow: AtomicBool,
     go_on: Notify,
+    /// Whether the next replacement is to wait, before it replaces, for `replace`.
+    slow_to_replace: AtomicBool,
+    replace: Notify,
 }
 
 impl FakeRegistry {
@@ -39,6 +42,8 @@ impl FakeRegistry {
             overtaken: AtomicUsize::new(0),
             slow: AtomicBool::new(false),
             go_on: Notify::new(),
+            slow_to_replace: AtomicBool::new(false),
+            replace: Notify::new(),
         }))
     }
 
@@ -68,6 +73,14 @@ impl FakeRegistry {
 
     pub(crate) fn let_slow_read_go_on(&self) {
         self.0.go_on.notify_one();
+    }
+
+    pub(crate) fn slow_down_next_replacement(&self) {
+        self.0.slow_to_replace.store(true, SeqCst);
+    }
+
+    pub(crate) fn let_slow_replacement_go_on(&self) {
+        self.0.replace.notify_one();
     }
 
     /// The record as it is, whatever the registry pretends.
@@ -119,6 +132,9 @@ impl Registry for FakeRegistry {
 
     async fn replace(&self, tenant: Tenant, expected: u64) -> Result<(), RegistryError> {
         self.asked().await?;
+        if self.0.slow_to_replace.swap(false, SeqCst) {
+            self.0.replace.notified().await;
+        }
         let id = tenant.id.clone();
         let faster = |n: usize| n.checked_sub(1);
         if self.0.overtaken.fetch_update(SeqCst, SeqCst, faster).is_ok() {
