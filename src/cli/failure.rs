@@ -23,6 +23,7 @@ enum Kind {
     Denied,
     Unavailable,
     NotWorking,
+    Broken,
 }
 
 impl Failure {
@@ -51,6 +52,11 @@ impl Failure {
         Self { kind: Kind::NotWorking, ..Self::new(message) }
     }
 
+    /// What was to be verified is not as it should be; `message` says where.
+    pub(crate) fn broken(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Broken, ..Self::new(message) }
+    }
+
     /// The same with what to try next.
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
@@ -62,7 +68,8 @@ impl Failure {
         Self::new(sources.fold(error.to_string(), |text, source| format!("{text}: {source}")))
     }
 
-    /// The exit code of the process: 1 failed, 2 usage, 3 denied, 4 unavailable, 5 a binding that was tried does not work.
+    /// The exit code of the process: 1 failed, 2 usage, 3 denied, 4 unavailable, 5 a binding that was tried does not work, 6 what was
+    /// verified is broken.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.kind {
@@ -71,6 +78,7 @@ impl Failure {
             Kind::Denied => 3,
             Kind::Unavailable => 4,
             Kind::NotWorking => 5,
+            Kind::Broken => 6,
         }
     }
 
@@ -115,6 +123,7 @@ local_errors!(
     crate::app::StartError,
     crate::config::ConfigError,
     crate::telemetry::TelemetryError,
+    leasehold_audit::AuditError,
     leasehold_secret::SecretError,
     leasehold_envelope::EnvelopeError,
     leasehold_envelope::ContextError,
@@ -123,6 +132,7 @@ local_errors!(
     leasehold_registry::SqliteError,
     leasehold_tenant::RegistryError,
     leasehold_client::TlsError,
+    serde_json::Error,
 );
 
 #[cfg(feature = "simulator")]
@@ -131,7 +141,6 @@ local_errors!(
     leasehold_provider_aws::ArnError,
     leasehold_provider_azure::IdError,
     reqwest::Error,
-    serde_json::Error
 );
 
 impl From<ClientError> for Failure {

@@ -1,6 +1,7 @@
 //! The command line: what there is, and the way from there to what is done. One file per verb.
 
 mod args;
+mod audit;
 mod authz;
 mod binding;
 mod cloud;
@@ -40,7 +41,8 @@ Exit codes:
   2  wrong usage
   3  denied: the tenant's cloud said no, or the caller is not allowed
   4  unavailable: an outage, a limit or a deadline; the same command may succeed later
-  5  the binding does not work: `binding verify` tried it, and its report says why";
+  5  the binding does not work: `binding verify` tried it, and its report says why
+  6  the audit chain is broken: `audit verify` read it, and says where";
 
 /// Wraps and unwraps tenants' data keys with the tenants' own KMS keys, under leases that the tenants can end.
 #[derive(Debug, Parser)]
@@ -90,6 +92,9 @@ pub enum Command {
     /// Ask what the rules of a configuration say.
     #[command(subcommand)]
     Authz(authz::AuthzCommand),
+    /// Verify and read the audit journal.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  leasehold completions bash > /etc/bash_completion.d/leasehold")]
     Completions {
@@ -125,6 +130,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Leases(command) => leases::run(command, output).await,
         Command::Registry(command) => registry::run(command, output).await,
         Command::Authz(command) => authz::run(command, output),
+        Command::Audit(command) => audit::run(command, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "leasehold", &mut script);

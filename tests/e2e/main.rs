@@ -4,6 +4,7 @@
 //! make it jump, so that bounds of 15 s take milliseconds; nothing waits for anything but what it can observe.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod authority;
 mod aws;
 mod callers;
@@ -29,6 +30,7 @@ mod revocation;
 mod robustness;
 mod sentinel;
 mod served;
+mod traffic;
 mod verify;
 mod watcher;
 mod world;
