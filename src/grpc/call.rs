@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,11 @@ impl Calls {
 impl Witness for Calls {
     async fn refused_unread(&self, caller: &Caller, method: &str, refusal: &Refusal) {
         self.record(method, caller, "", refusal).await;
+    }
+
+    fn not_let_in(&self, from: IpAddr) {
+        let from = leasehold_audit::network(from);
+        self.service.turned_away(Stranger { listener: "grpc", from, reason: "TLS_HANDSHAKE" });
     }
 }
 

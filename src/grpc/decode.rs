@@ -4,6 +4,8 @@
 //! status and, for the latter, one that blames the service. Clients are to find a reason in every error, so these two get
 //! one, and a record; so does such a message in the middle of a stream.
 
+use std::net::IpAddr;
+
 use http::header::HeaderValue;
 use http::{Request, Response, Uri};
 use leasehold_api::FieldError;
@@ -20,6 +22,9 @@ use crate::status::Refusal;
 pub(crate) trait Witness: Send + Sync {
     /// Who called which method, and why it is refused.
     async fn refused_unread(&self, caller: &Caller, method: &str, refusal: &Refusal);
+
+    /// Somebody connected from there, and nobody knows who it is.
+    fn not_let_in(&self, from: IpAddr);
 }
 
 /// What is kept of a request to explain its answer by.
@@ -83,6 +88,8 @@ mod tests {
             let line = format!("{} {method} {}", caller.request_id, refusal.reason().wire_name());
             self.0.lock().unwrap().push(line);
         }
+
+        fn not_let_in(&self, _: IpAddr) {}
     }
 
     /// What an answer with `status` becomes: its code, its reason and the id of the request; and what was told of it.

@@ -46,7 +46,10 @@ impl Server {
         // Without it an answer may wait for an acknowledgement; it is correct nevertheless.
         let _ = stream.set_nodelay(true);
         let entered = async {
-            let (stream, peer) = gate.admit(stream, from).await?;
+            let Some((stream, peer)) = gate.admit(stream, from).await else {
+                self.witness.not_let_in(from.ip());
+                return None;
+            };
             // While there is none, who came first may have to give way. The semaphore is never closed.
             let room = room.acquire_owned().await.ok()?;
             Some((stream, peer, room))

@@ -1,6 +1,6 @@
 //! Connections over real sockets, with a service that does as it is told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use leasehold_api::v1;
 use leasehold_api::v1::key_service_client::KeyServiceClient;
@@ -33,6 +33,8 @@ struct Nobody;
 #[tonic::async_trait]
 impl Witness for Nobody {
     async fn refused_unread(&self, _: &Caller, _: &str, _: &Refusal) {}
+
+    fn not_let_in(&self, _: IpAddr) {}
 }
 
 type Answer<T> = Result<tonic::Response<T>, Status>;

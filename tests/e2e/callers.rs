@@ -188,6 +188,25 @@ async fn p6_without_a_certificate_nobody_is_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p7_who_is_not_let_in_is_counted() {
+    let secured = Secured::start(&[]).await;
+    for _ in 0..3 {
+        let mut stream = secured.connect(&secured.config(None)).await.unwrap();
+        soon(stream.read_u8()).await.unwrap_err();
+    }
+    let journal = secured.world.journal();
+    secured.world.running.drain().await;
+    let counted = journal.entries("refusals");
+    assert!(
+        counted.iter().all(|of| of["listener"] == "grpc" && of["reason"] == "TLS_HANDSHAKE"),
+        "{counted:?}"
+    );
+    let count: u64 = counted.iter().map(|of| of["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 3, "{counted:?}");
+    assert!(counted.iter().all(|of| of["from"] == "127.0.0.0/24"), "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p6_a_handshake_is_never_cut_short_by_an_earlier_one() {
     let secured = Secured::start(&[]).await;
     let config = secured.config(Some(&secured.prod.caller(&[COMPUTE])));
