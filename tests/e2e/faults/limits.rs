@@ -33,7 +33,7 @@ fn fill(process: &Process, at: &Path) -> PathBuf {
 
 async fn p7_what_a_full_disk_cannot_record_is_refused_until_there_is_room(cloud: Cloud) {
     let disk = tempfile::tempdir().unwrap();
-    let audit = ("LEASEHOLD__AUDIT__FILE", disk.path().join("audit.jsonl").display().to_string());
+    let audit = ("LEASEHOLD__AUDIT__DIRECTORY", disk.path().join("audit").display().to_string());
     let process = Process::within(with_a_disk(disk.path(), "size=1m"), cloud, &[audit]).await;
     let client = &process.client;
     let mut watcher =
@@ -85,7 +85,7 @@ async fn p5_p9_a_full_disk_refuses_changes_to_tenants_and_serves_keys_all_the_sa
 async fn p7_a_process_does_not_start_where_it_cannot_write() {
     let disk = tempfile::tempdir().unwrap();
     for (setting, file) in
-        [("LEASEHOLD__AUDIT__FILE", "audit.jsonl"), ("LEASEHOLD__REGISTRY__PATH", "registry.db")]
+        [("LEASEHOLD__AUDIT__DIRECTORY", "audit"), ("LEASEHOLD__REGISTRY__PATH", "registry.db")]
     {
         let path = disk.path().join(file).display().to_string();
         let (status, log) = Process::refused(with_a_disk(disk.path(), "ro"), &[(setting, path)]).await;

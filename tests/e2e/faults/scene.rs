@@ -113,7 +113,7 @@ impl Scene {
         let authority = directory.path().join("impostor.pem");
         std::fs::write(&authority, impostor::authority()).unwrap();
         divert(&mut config.providers, cloud, [trust.url(), key.url()], authority);
-        config.audit.file = Some(directory.path().join("audit.jsonl"));
+        config.audit.directory = Some(directory.path().join("audit"));
         let clock = pace.clock().clone();
         let running = world::start(config, &clock).await;
         let client = client_of(&running.endpoints()[0], &clock);
