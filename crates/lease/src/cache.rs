@@ -15,7 +15,7 @@ use leasehold_secret::{PlaintextKey, Sealed, SealingKey, SecretError};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::{LeaseError, Settings};
+use crate::{Cached, LeaseError, Settings};
 
 /// What an entry costs besides its ciphertext: moka's node, our key, the counters. Measured at 400 to 530 bytes.
 const ENTRY_OVERHEAD: u64 = 512;
@@ -129,6 +129,11 @@ impl SealedCache {
             }
         }
         Ok((entry, loaded))
+    }
+
+    /// How full it is.
+    pub(crate) fn fill(&self) -> Cached {
+        Cached { entries: self.entries.entry_count(), bytes: self.entries.weighted_size() }
     }
 
     /// Drops one entry.

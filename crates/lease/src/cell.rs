@@ -9,6 +9,7 @@ use leasehold_clock::Moment;
 use leasehold_envelope::ContextCommitment;
 use leasehold_ids::BindingVersion;
 use leasehold_provider::{Fault, KeyState, ProviderError};
+use metrics::counter;
 use tokio::sync::Notify;
 
 use self::in_flight::InFlight;
@@ -274,6 +275,9 @@ impl Cell {
     }
 
     pub(crate) fn tell(&self, event: LeaseEvent) {
+        let cloud = self.prover.provider.kind().to_string();
+        counter!("leasehold_lease_changes_total", "cloud" => cloud, "state" => event.state.as_str())
+            .increment(1);
         // Nobody listening is no error.
         let _ = self.hub.events.send(event);
     }

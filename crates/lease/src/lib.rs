@@ -24,13 +24,14 @@
 //!
 //! Reading order: [`Leases`], `machine` (the rules), `cell` (the rules at work), `family` (one binding's versions),
 //! `rotation`, `lent`, `strangers`, `prover`, `schedule`, `budget`, `shares`, `sentinel`, `cache`, `operations`,
-//! `activation`, `examine`.
+//! `activation`, `examine`, `census`.
 
 mod activation;
 mod budget;
 mod cache;
 mod canary;
 mod cell;
+mod census;
 mod error;
 mod examine;
 mod family;
@@ -57,6 +58,7 @@ mod view;
 
 pub use activation::Activation;
 pub use budget::{OverBudget, check_plan};
+pub use census::{Cached, Census};
 pub use error::{EndReason, LeaseError};
 pub use examine::Examination;
 pub use held::{Held, Released, Source};

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_clock::TimeSource;
+use leasehold_clock::{Moment, TimeSource};
 use leasehold_envelope::KeyVersion;
 use leasehold_provider::{Edge, Fault, KeyProvider, ProviderError, Session};
 use leasehold_secret::Arena;
 use leasehold_tenant::Binding;
+use metrics::{counter, histogram};
 
 use crate::LeaseError;
 use crate::budget::Budget;
@@ -53,7 +54,9 @@ impl Prover {
         exhibit: Exhibit,
         on_suspicion: impl FnOnce(),
     ) -> Answered {
+        let wanted = self.clock.now();
         self.budget.turn(start.urgency, start.subject.tenant()).await;
+        let began = self.clock.now();
         let mut session = None;
         let answered = tokio::select! {
             answered = self.attempt(start, key_version, exhibit, &mut session) => answered,
@@ -67,7 +70,23 @@ impl Prover {
             Err(Failure { error, reach: Reach::Loan }) => (Outcome::Refused(error), None),
             Err(Failure { error, .. }) => (Outcome::Failed(error), None),
         };
+        self.count(wanted, began, &outcome);
         Answered { outcome, session, opened }
+    }
+
+    fn count(&self, wanted: Moment, began: Moment, outcome: &Outcome) {
+        let cloud = self.provider.kind().to_string();
+        let outcome = match outcome {
+            Outcome::Proven(_) => "proven",
+            Outcome::Denied { .. } => "denied",
+            Outcome::Masked(_) => "masked",
+            Outcome::Refused(_) => "refused",
+            Outcome::Failed(_) => "failed",
+        };
+        counter!("leasehold_proofs_total", "cloud" => cloud.clone(), "outcome" => outcome).increment(1);
+        histogram!("leasehold_proof_queue_seconds", "cloud" => cloud.clone()).record(began.since(wanted));
+        histogram!("leasehold_proof_duration_seconds", "cloud" => cloud)
+            .record(self.clock.now().since(began));
     }
 
     /// The proof itself. It counts from before the first byte of the assume is sent.

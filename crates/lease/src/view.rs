@@ -7,7 +7,7 @@ use leasehold_ids::{BindingName, LeaseEpoch};
 use leasehold_provider::ProviderError;
 
 /// Where a lease is in its life. The order is that of the diagram in the design.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LeaseState {
     /// Nothing is held and nothing is asked. The next request proves.
     Idle,
@@ -24,6 +24,23 @@ pub enum LeaseState {
 }
 
 impl LeaseState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Idle, Self::Proving, Self::Live, Self::Denied, Self::Lapsed, Self::Suspended];
+
+    /// Its name in lower case, as metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Proving => "proving",
+            Self::Live => "live",
+            Self::Denied => "denied",
+            Self::Lapsed => "lapsed",
+            Self::Suspended => "suspended",
+        }
+    }
+
     /// Of the leases of one binding, one for each version of its key, the state to speak of first: the greatest. The version
     /// that wraps speaks for the binding. While it has nothing to say a version that lives does, and before all others one
     /// that is denied.

@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::attempt::of_one_call;
 use crate::budget::{Budget, Budgets, Lane};
+use crate::meter::Meter;
 use crate::retry::pause;
 use crate::{
     Answer, Cause, Ciphertext, Depth, FailedStage, Fault, Finding, Generated, KeyDescription, KeyProvider,
@@ -40,6 +41,7 @@ pub struct Guarded {
     clock: Arc<dyn TimeSource>,
     limits: Limits,
     budgets: Budgets,
+    meter: Meter,
     jitter: Mutex<StdRng>,
 }
 
@@ -59,12 +61,14 @@ impl Guarded {
         seed: u64,
     ) -> Self {
         let budgets = Budgets::new(limits, clock.now());
-        Self { inner, clock, limits, budgets, jitter: Mutex::new(StdRng::seed_from_u64(seed)) }
+        let meter = Meter::new(inner.kind().to_string());
+        Self { inner, clock, limits, budgets, meter, jitter: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
 
     /// One call: a place in the tenant's lane, then attempts until one is final.
     async fn call<T, F>(
         &self,
+        name: &'static str,
         tenant: Option<&TenantId>,
         lane: Lane,
         attempt: impl Fn() -> F + Send + Sync,
@@ -75,11 +79,12 @@ impl Guarded {
         let start = self.clock.now();
         let budget = self.budgets.of(tenant, start)?;
         let _place = budget.enter(lane, &*self.clock, start + self.limits.longest_wait()).await?;
-        of_one_call(self.attempts(&budget, start + self.limits.total, attempt)).await
+        of_one_call(self.attempts(name, &budget, start + self.limits.total, attempt)).await
     }
 
     async fn attempts<T, F>(
         &self,
+        name: &'static str,
         budget: &Budget,
         deadline: Moment,
         attempt: impl Fn() -> F + Send + Sync,
@@ -89,7 +94,10 @@ impl Guarded {
     {
         let mut retry = 0;
         loop {
-            let error = match self.attempt(deadline, attempt()).await {
+            let began = self.clock.now();
+            let ended = self.attempt(deadline, attempt()).await;
+            self.meter.count(name, began, &*self.clock, &ended);
+            let error = match ended {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -171,18 +179,18 @@ impl KeyProvider for Guarded {
     }
 
     async fn own_identity(&self) -> Result<OwnIdentity, ProviderError> {
-        self.call(None, Lane::Proof, || self.inner.own_identity()).await
+        self.call("own_identity", None, Lane::Proof, || self.inner.own_identity()).await
     }
 
     async fn assume(&self, binding: &Binding) -> Result<Answer<Session>, ProviderError> {
         let tenant = binding.name.tenant();
-        let answer = self.call(Some(tenant), Lane::Proof, || self.inner.assume(binding)).await?;
+        let answer = self.call("assume", Some(tenant), Lane::Proof, || self.inner.assume(binding)).await?;
         Ok(Answer { value: answer.value.charged_to(tenant.clone()), request_id: answer.request_id })
     }
 
     async fn check_deputy(&self, binding: &Binding, session: &Session) -> Result<(), ProviderError> {
         let tenant = Some(binding.name.tenant());
-        self.call(tenant, Lane::Proof, || self.inner.check_deputy(binding, session)).await
+        self.call("check_deputy", tenant, Lane::Proof, || self.inner.check_deputy(binding, session)).await
     }
 
     async fn generate(
@@ -193,7 +201,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<Generated>, ProviderError> {
         let attempt = || self.inner.generate(session, length, version, context);
-        self.call(session.tenant(), lane(session, &context), attempt).await
+        self.call("generate", session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn generate_without_plaintext(
@@ -204,7 +212,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
         let attempt = || self.inner.generate_without_plaintext(session, length, version, context);
-        self.call(session.tenant(), lane(session, &context), attempt).await
+        self.call("generate_without_plaintext", session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn wrap(
@@ -215,7 +223,7 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<Ciphertext>, ProviderError> {
         let attempt = || self.inner.wrap(session, key, version, context);
-        self.call(session.tenant(), lane(session, &context), attempt).await
+        self.call("wrap", session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn unwrap(
@@ -225,11 +233,11 @@ impl KeyProvider for Guarded {
         context: WrapContext<'_>,
     ) -> Result<Answer<PlaintextKey>, ProviderError> {
         let attempt = || self.inner.unwrap(session, ciphertext, context);
-        self.call(session.tenant(), lane(session, &context), attempt).await
+        self.call("unwrap", session.tenant(), lane(session, &context), attempt).await
     }
 
     async fn describe(&self, session: &Session) -> Result<Answer<KeyDescription>, ProviderError> {
-        self.call(session.tenant(), Lane::Proof, || self.inner.describe(session)).await
+        self.call("describe", session.tenant(), Lane::Proof, || self.inner.describe(session)).await
     }
 
     fn onboarding_kit(&self, request: &KitRequest<'_>) -> Result<OnboardingKit, ProviderError> {

@@ -17,6 +17,7 @@ mod finding;
 mod guarded;
 mod kit;
 mod limits;
+mod meter;
 mod provider;
 mod retry;
 mod session;

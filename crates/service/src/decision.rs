@@ -8,12 +8,13 @@ use leasehold_audit::{AnswerSource, OnFailure, Origin, Outcome, Record, Sink, St
 use leasehold_authz::Operation;
 use leasehold_clock::{Moment, TimeSource};
 use leasehold_envelope::EncryptionContext;
-use leasehold_ids::{BindingId, TenantId};
+use leasehold_ids::{BindingId, ProviderKind, TenantId};
 use leasehold_lease::{Held, Source};
 use leasehold_provider::ProviderError;
 use leasehold_tenant::{Binding, LoggableContext};
 use tokio::sync::oneshot;
 
+use crate::meter::{self, LastFailure};
 use crate::{Caller, Mode, ServiceError};
 
 /// Keeps records, or says what happens without them.
@@ -21,12 +22,15 @@ pub(crate) struct Recorder {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) on_failure: OnFailure,
+    pub(crate) last_failure: LastFailure,
 }
 
 /// A request that is being decided. Every way out of it leaves a record, being dropped included.
 pub(crate) struct Decision {
     recorder: Arc<Recorder>,
     record: Record,
+    /// Whose key it is about, once that is known.
+    cloud: Option<ProviderKind>,
     started: Moment,
     progress: Progress,
     /// What becomes of a change that is being made.
@@ -75,7 +79,8 @@ impl Decision {
             latency_us: 0,
         };
         let started = recorder.clock.now();
-        Self { recorder: Arc::clone(recorder), record, started, progress: Progress::Open, change: None }
+        let recorder = Arc::clone(recorder);
+        Self { recorder, record, cloud: None, started, progress: Progress::Open, change: None }
     }
 
     // === What becomes known on the way ===
@@ -89,6 +94,7 @@ impl Decision {
     }
 
     pub(crate) fn about(&mut self, binding: &Binding) {
+        self.cloud = Some(binding.provider.clone());
         self.record.binding = Some(binding.name.binding().clone());
         self.record.key_id = Some(binding.key.as_str().into());
     }
@@ -228,7 +234,8 @@ impl Decision {
     /// Somebody else to record how this ends.
     fn successor(&self) -> Self {
         let (recorder, record) = (Arc::clone(&self.recorder), self.record.clone());
-        Self { recorder, record, started: self.started, progress: self.progress, change: None }
+        let cloud = self.cloud.clone();
+        Self { recorder, record, cloud, started: self.started, progress: self.progress, change: None }
     }
 
     async fn write(&mut self, outcome: Outcome, reason: Option<&'static str>) -> Result<(), ServiceError> {
@@ -238,13 +245,15 @@ impl Decision {
 
     fn finished(&self, outcome: Outcome, reason: Option<&'static str>) -> Record {
         let clock = &self.recorder.clock;
-        Record {
+        let record = Record {
             time: clock.wall(),
             outcome,
             reason: reason.map(Cow::Borrowed),
             latency_us: Record::micros(clock.now().since(self.started)),
             ..self.record.clone()
-        }
+        };
+        meter::count(&record, self.cloud.as_ref());
+        record
     }
 }
 
@@ -277,8 +286,14 @@ impl Recorder {
         self.sink.turned_away(stranger);
     }
 
+    /// Whether decisions can be recorded, as far as is known, or need not be.
+    pub(crate) fn works(&self) -> bool {
+        self.on_failure == OnFailure::DangerServeUnrecorded || !self.last_failure.is_recent(self.clock.now())
+    }
+
     async fn keep(&self, record: Record) -> Result<(), ServiceError> {
         let Err(error) = self.sink.write(record).await else { return Ok(()) };
+        self.last_failure.note(self.clock.now());
         tracing::error!(error = &error as &dyn std::error::Error, "a decision could not be recorded");
         match self.on_failure {
             OnFailure::Refuse => Err(ServiceError::AuditUnavailable(error)),

@@ -23,6 +23,7 @@ mod directory;
 mod error;
 mod keys;
 mod listing;
+mod meter;
 mod plan;
 mod reproof;
 mod served;

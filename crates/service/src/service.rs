@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 use crate::decision::{Decision, Recorder};
 use crate::directory::Directory;
+use crate::meter::LastFailure;
 use crate::verify::Verifying;
 use crate::{Caller, ServiceError, Settings};
 
@@ -71,6 +72,7 @@ impl Service {
             sink: parts.audit,
             clock: Arc::clone(&parts.clock),
             on_failure: parts.settings.on_audit_failure,
+            last_failure: LastFailure::default(),
         };
         let inner = Inner {
             directory,
@@ -85,6 +87,12 @@ impl Service {
             follower,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Whether decisions can be recorded, as far as is known: while they cannot, all are refused.
+    #[must_use]
+    pub fn records(&self) -> bool {
+        self.inner.recorder.works()
     }
 
     /// The stage before every other: nothing is looked up for a caller that no rule allows (promise P6).
