@@ -1,6 +1,7 @@
 //! The composition root: config → build → run → drain.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use leasehold_api::v1::key_service_server::KeyServiceServer;
 use leasehold_api::v1::tenant_service_server::TenantServiceServer;
 use leasehold_audit::{AuditError, Journal, SigningKey, Sink};
-use leasehold_authz::RuleError;
+use leasehold_authz::{Authorizer, RuleError};
 use leasehold_clock::{SystemClock, TimeSource};
 use leasehold_ids::DeploymentId;
 use leasehold_lease::Leases;
@@ -22,12 +23,14 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+use crate::admin::{self, Admin, AdminError, Health};
 use crate::config::{self, Audit, Config, Limits, Memory};
 use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
 use crate::listen::{self, Bound, ListenError, Listener};
 use crate::providers::{self, ProvidersError};
+use crate::reload::{LiveRules, ReloadError};
 use crate::reprove::{self, Feeds, ReproveError};
-use crate::watched;
+use crate::watched::{self, Look};
 
 /// How long to wait for the registry to close: as long as the service waits for a call to it.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -60,6 +63,12 @@ pub enum StartError {
     /// There are more rules than there may be, or one whose captures lead nowhere.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// The configuration file is not what it was a moment ago.
+    #[error("the configuration file changed while the server started")]
+    Reload(#[from] ReloadError),
+    /// The listener for orchestrators cannot be set up.
+    #[error("the admin listener cannot be set up")]
+    Admin(#[from] AdminError),
     /// The descriptors of the API are malformed: a defect of the build.
     #[error("reflection cannot be set up")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -70,6 +79,8 @@ pub struct App {
     listeners: Vec<Listener>,
     looking: Pin<Box<dyn Future<Output = ()> + Send>>,
     feeds: Option<Feeds>,
+    admin: Option<Admin>,
+    over: CancellationToken,
     server: Server,
     leases: Leases,
     kept: Kept,
@@ -83,6 +94,8 @@ pub struct Running {
     endpoints: Vec<String>,
     addresses: Vec<SocketAddr>,
     feed_endpoints: Vec<String>,
+    admin_endpoints: Vec<String>,
+    over: CancellationToken,
     server: Server,
     leases: Leases,
     kept: Kept,
@@ -115,23 +128,21 @@ impl App {
         let arena = arena(&config.memory)?;
         let audit = sink(&config.audit, &config.deployment, &clock)?;
         let kept = Kept::open(&config, &clock).await?;
+        let connections = Connections::default();
+        let rules = live_rules(&config, &connections)?;
+        let authorizer = authorizer(rules.as_ref(), &config)?;
         let providers = providers::build(config.providers, &arena, &clock).await?;
         let providers = providers::with_sentinels(providers, config.sentinels, &config.deployment, &clock)?;
-        let mut settings = leasehold_lease::Settings::default();
-        settings.proofs_per_second = config.lease.proofs_per_second;
-        settings.cache_bytes = config.lease.cache_bytes;
-        settings.cache_bytes_per_tenant = config.lease.cache_bytes_per_tenant;
         let leases = Leases::build(leasehold_lease::Parts {
             providers: providers.clone(),
             clock: Arc::clone(&clock),
             arena: arena.clone(),
-            settings,
+            settings: lease_settings(&config.lease),
         });
-        let rules = config.rules.and(config.reprove.iter().flat_map(config::Reprove::rules))?;
         let service = Service::build(leasehold_service::Parts {
             registry: kept.registry(),
             leases: leases.clone(),
-            authorizer: Arc::new(rules),
+            authorizer,
             audit: Arc::clone(&audit),
             clock: Arc::clone(&clock),
             deployment: config.deployment,
@@ -147,33 +158,43 @@ impl App {
             service: service.clone(),
         };
         let tasks = TaskTracker::new();
-        let feeds = match config.reprove {
-            Some(reprove) => {
-                let (service, clock) = (service.clone(), Arc::clone(&clock));
-                let parts = reprove::Parts { service, clock, ending: ending.clone(), tasks: tasks.clone() };
-                Some(Feeds::bind(reprove, parts).await?)
-            }
-            None => None,
+        let feeds = reprove::Parts {
+            service: service.clone(),
+            clock: Arc::clone(&clock),
+            ending: ending.clone(),
+            tasks: tasks.clone(),
         };
+        let feeds = feeds.bind(config.reprove).await?;
+        let over = CancellationToken::new();
+        let admin = admin::Parts {
+            health: Health { service: service.clone(), ending: ending.clone() },
+            leases: leases.clone(),
+            arena: arena.clone(),
+            clock: Arc::clone(&clock),
+            over: over.clone(),
+        };
+        let admin = admin.bind(config.admin).await?;
         let witness = Arc::new(calls.clone());
         let (routes, health) = routes(service, calls, arena).await?;
         let bounds = Bounds {
             connections: config.limits.connections,
             calls_per_connection: config.limits.calls_per_connection,
         };
-        let connections = Connections::default();
         let server = Server { routes, bounds, connections, clock, ending, tasks, witness };
         let Bound { listeners, mut files } = listen::bind(config.listen, &server.clock).await?;
+        files.extend(rules.map(|rules| rules as Arc<dyn Look>));
         files.extend(feeds.iter().flat_map(Feeds::files));
         let looking = watched::keep_looking(files, Arc::clone(&server.clock)).map_err(StartError::Signals)?;
         let looking = Box::pin(looking);
-        Ok(Self { listeners, looking, feeds, server, leases, kept, audit, health, limits: config.limits })
+        let limits = config.limits;
+        Ok(Self { listeners, looking, feeds, admin, over, server, leases, kept, audit, health, limits })
     }
 
     /// Begins to serve.
     #[must_use]
     pub fn run(self) -> Running {
-        let Self { listeners, looking, feeds, server, leases, kept, audit, health, limits } = self;
+        let Self { listeners, looking, feeds, admin, over, server, leases, kept, audit, health, limits } =
+            self;
         let endpoints: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         for endpoint in &endpoints {
@@ -183,6 +204,10 @@ impl App {
         for endpoint in &feed_endpoints {
             tracing::info!(%endpoint, "listening for event feeds");
         }
+        let admin_endpoints = admin.as_ref().map(Admin::endpoints).unwrap_or_default();
+        for endpoint in &admin_endpoints {
+            tracing::info!(%endpoint, "listening for orchestrators");
+        }
         // Ends with the leases, whose last handle goes with the server.
         tokio::spawn(server.connections.clone().follow(leases.events()));
         let ending = server.ending.clone();
@@ -191,7 +216,22 @@ impl App {
         if let Some(feeds) = feeds {
             feeds.serve();
         }
-        Running { endpoints, addresses, feed_endpoints, server, leases, kept, audit, health, limits }
+        if let Some(admin) = admin {
+            admin.serve();
+        }
+        Running {
+            endpoints,
+            addresses,
+            feed_endpoints,
+            admin_endpoints,
+            over,
+            server,
+            leases,
+            kept,
+            audit,
+            health,
+            limits,
+        }
     }
 }
 
@@ -214,10 +254,16 @@ impl Running {
         &self.feed_endpoints
     }
 
+    /// Where it listens for orchestrators: `http://127.0.0.1:7429`.
+    #[must_use]
+    pub fn admin_endpoints(&self) -> &[String] {
+        &self.admin_endpoints
+    }
+
     /// Stops accepting, ends streams, lets the calls under way end until the drain deadline, wipes everything, and closes
     /// the registry and the audit journal.
     pub async fn drain(self) {
-        let Self { server, leases, kept, audit, health, limits, .. } = self;
+        let Self { server, leases, kept, audit, health, limits, over, .. } = self;
         tracing::info!(deadline = ?limits.drain.0, "draining");
         health.set_not_serving::<KeyServiceServer<Keys>>().await;
         health.set_not_serving::<TenantServiceServer<Tenants>>().await;
@@ -235,6 +281,7 @@ impl Running {
         }
         // Last, so that what was decided until now is recorded. What is decided later is refused.
         audit.close().await;
+        over.cancel();
     }
 }
 
@@ -294,6 +341,29 @@ fn sink(
         Some(directory) => Journal::open(directory, key, clock, settings)?,
         None => Journal::to_handle(std::io::stderr(), key, clock, settings)?,
     }))
+}
+
+/// The rules of the configuration file as it is at any time, if the configuration is in one.
+fn live_rules(config: &Config, connections: &Connections) -> Result<Option<Arc<LiveRules>>, StartError> {
+    let open = |file: &PathBuf| LiveRules::open(file.clone(), connections.clone()).map(Arc::new);
+    Ok(config.file.as_ref().map(open).transpose()?)
+}
+
+/// Who decides what callers may.
+fn authorizer(live: Option<&Arc<LiveRules>>, config: &Config) -> Result<Arc<dyn Authorizer>, StartError> {
+    let feeds = config.reprove.iter().flat_map(config::Reprove::rules);
+    match live {
+        Some(live) => Ok(Arc::clone(live) as _),
+        None => Ok(Arc::new(config.rules.clone().and(feeds)?)),
+    }
+}
+
+fn lease_settings(lease: &config::Lease) -> leasehold_lease::Settings {
+    let mut settings = leasehold_lease::Settings::default();
+    settings.proofs_per_second = lease.proofs_per_second;
+    settings.cache_bytes = lease.cache_bytes;
+    settings.cache_bytes_per_tenant = lease.cache_bytes_per_tenant;
+    settings
 }
 
 fn service_settings(audit: &Audit) -> leasehold_service::Settings {

@@ -9,8 +9,9 @@
 //! connections, calls and messages have stated bounds; what a client reads of an error is decided in [`status`] alone.
 //!
 //! Reading order: [`config`], [`app`], `providers`, `listen`, `authn`, [`tls`], `watched`
-//! (files that change), `places` and `rate` (bounds on strangers), [`grpc`], [`status`], [`reprove`], `shutdown`, [`cli`].
+//! (files that change), `reload`, `places` and `rate` (bounds on strangers), [`grpc`], [`status`], [`reprove`], [`admin`], `shutdown`, [`cli`].
 
+pub mod admin;
 pub mod app;
 mod authn;
 pub mod cli;
@@ -20,6 +21,7 @@ mod listen;
 mod places;
 mod providers;
 mod rate;
+pub mod reload;
 pub mod reprove;
 pub mod shutdown;
 pub mod status;

@@ -31,6 +31,20 @@ pub struct Clouds {
     pub operator: Option<Operator>,
 }
 
+impl Clouds {
+    /// Those that are enabled, as bindings name them.
+    #[must_use]
+    pub fn enabled(&self) -> Vec<&'static str> {
+        let sections = [
+            ("aws", self.aws.is_some()),
+            ("azure", self.azure.is_some()),
+            ("gcp", self.gcp.is_some()),
+            ("operator", self.operator.is_some()),
+        ];
+        sections.into_iter().filter_map(|(name, enabled)| enabled.then_some(name)).collect()
+    }
+}
+
 /// Keys of the platform's own, for tenants that bring none. Such a tenant cannot revoke.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@ mod audit;
 mod authz;
 mod binding;
 mod cloud;
+mod config;
 mod failure;
 mod json;
 mod key;
@@ -95,6 +96,9 @@ pub enum Command {
     /// Verify and read the audit journal.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Say whether a server could start with a configuration, and what follows from it.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  leasehold completions bash > /etc/bash_completion.d/leasehold")]
     Completions {
@@ -130,6 +134,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Leases(command) => leases::run(command, output).await,
         Command::Registry(command) => registry::run(command, output).await,
         Command::Authz(command) => authz::run(command, output),
+        Command::Config(command) => config::run(command, output),
         Command::Audit(command) => audit::run(command, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -59,7 +59,9 @@ pub fn load(
             lay_over(&mut table, setting, value).ok_or_else(|| ConfigError::BadVariable(name.to_string()))?;
         }
     }
-    table.try_into().map_err(|error| ConfigError::Invalid(one_line(&error)))
+    let mut config: Config = table.try_into().map_err(|error| ConfigError::Invalid(one_line(&error)))?;
+    config.file = path.map(Path::to_owned);
+    Ok(config)
 }
 
 /// What is wrong, and in which setting, which only the longer text says.

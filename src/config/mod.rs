@@ -4,6 +4,7 @@
 //! when the process starts. Each setting can also be given as an environment variable: `LEASEHOLD__` and its path in upper
 //! case, with `__` between the parts; `LEASEHOLD__LIMITS__DRAIN=10s` is `drain` in `[limits]`.
 
+mod admin;
 mod audit;
 mod bound;
 mod listen;
@@ -22,6 +23,7 @@ use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
 pub use crate::providers::{Clouds as Providers, Operator, OperatorCloud};
+pub use admin::Admin;
 pub use audit::Audit;
 pub use listen::{Authority, DEFAULT_PORT, Listen, Tls, TlsFiles, UnixMode, VouchesFor};
 pub use load::{ConfigError, load};
@@ -71,6 +73,11 @@ pub struct Config {
     pub sentinels: Vec<Sentinel>,
     /// A listener on which feeds of the clouds' events may have tenants proven now, and do nothing else. Default: none.
     pub reprove: Option<Reprove>,
+    /// A listener for orchestrators and Prometheus. Default: none.
+    pub admin: Option<Admin>,
+    /// The file that it was read from, if there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// A sentinel: a role (or the like) of the operator's own that nobody else ever takes us out of. When becoming it is
@@ -216,6 +223,43 @@ mod tests {
         assert_eq!(config.limits.deadline.0, Duration::from_secs(15));
         assert!(config.audit.directory.is_none() && !config.audit.danger_serve_unrecorded);
         assert!(config.providers.aws.is_none());
+    }
+
+    /// The annotated configuration.
+    const ANNOTATED: &str = include_str!("../../deploy/leasehold.toml");
+
+    /// A line without its `#`, if it is a setting or a section that is commented out.
+    fn uncommented(line: &str) -> Option<&str> {
+        let rest = line.strip_prefix('#')?;
+        let name = rest.split(['=', ']']).next()?.trim_start_matches('[').trim();
+        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c));
+        (!rest.starts_with(' ') && !name.is_empty() && is_name).then_some(rest)
+    }
+
+    #[test]
+    fn the_annotated_configuration_says_the_defaults() {
+        let mut optional = false;
+        let with_defaults = ANNOTATED.lines().map(|line| {
+            if line.starts_with('[') || line.starts_with("#[") {
+                optional = line.starts_with('#');
+            }
+            let example = ["#directory", "#signing_key"].iter().any(|name| line.starts_with(name));
+            if optional || example { line } else { uncommented(line).unwrap_or(line) }
+        });
+        let text = with_defaults.collect::<Vec<_>>().join("\n");
+        let annotated: Config = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let shortest: Config = toml::from_str("deployment = 'prod'").unwrap();
+        assert_eq!(format!("{annotated:#?}"), format!("{shortest:#?}"));
+    }
+
+    #[test]
+    fn the_annotated_configuration_s_examples_are_understood() {
+        let text =
+            ANNOTATED.lines().map(|line| uncommented(line).unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        let config: Config = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert!(config.listen.tls.is_some() && config.reprove.is_some() && config.admin.is_some());
+        assert_eq!(config.providers.enabled(), ["aws", "azure", "gcp", "operator"]);
+        assert_eq!(config.sentinels.len(), 1);
     }
 
     #[test]

@@ -119,6 +119,12 @@ impl Connections {
         }
     }
 
+    /// Closes every connection: whoever is still let in connects again, and what they ask for is decided anew.
+    pub(crate) fn close_all(&self) {
+        let open: Vec<_> = self.lock().connections.values().filter_map(Weak::upgrade).collect();
+        open.iter().for_each(|connection| connection.close());
+    }
+
     /// Closes carriers as leases end, until there are no more events.
     pub(crate) async fn follow(self, mut events: broadcast::Receiver<LeaseEvent>) {
         loop {

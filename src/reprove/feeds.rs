@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use leasehold_authz::FeedName;
-use leasehold_clock::TimeSource;
+use leasehold_clock::{SystemClock, TimeSource};
 use leasehold_service::Service;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -98,12 +98,35 @@ pub(crate) struct Feeds {
     server: Server,
 }
 
+/// Reads the files as [`Feeds::bind`] would, and listens nowhere.
+///
+/// # Errors
+/// [`ReproveError`].
+pub(crate) fn check(config: Reprove) -> Result<(), ReproveError> {
+    Callers::open(config.callers, 1, Arc::new(SystemClock::start()))?;
+    config.tls.map(tls::open).transpose()?;
+    Ok(())
+}
+
+impl Parts {
+    /// The listener that is configured, if there is one, bound.
+    ///
+    /// # Errors
+    /// [`ReproveError`].
+    pub(crate) async fn bind(self, config: Option<Reprove>) -> Result<Option<Feeds>, ReproveError> {
+        match config {
+            Some(config) => Feeds::bind(config, self).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
 impl Feeds {
     /// Reads the files and binds every address.
     ///
     /// # Errors
     /// [`ReproveError`].
-    pub(crate) async fn bind(config: Reprove, parts: Parts) -> Result<Self, ReproveError> {
+    async fn bind(config: Reprove, parts: Parts) -> Result<Self, ReproveError> {
         let Parts { service, clock, ending, tasks } = parts;
         let room_per_feed = config.limits.requests.div_ceil(FEEDS_SHARE);
         let callers = Callers::open(config.callers, room_per_feed, Arc::clone(&clock))?;

@@ -25,5 +25,5 @@ mod secret;
 mod token;
 
 pub use feeds::ReproveError;
-pub(crate) use feeds::{Feeds, Parts};
+pub(crate) use feeds::{Feeds, Parts, check};
 pub use secret::SecretError;
