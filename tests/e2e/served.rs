@@ -193,6 +193,18 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill, &process]).status().unwrap().success());
     }
 
+    /// Stops it, and waits until it stands still: its threads go on for moments after the signal is sent.
+    pub(crate) async fn stop(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task.unwrap().path().join("status"));
+            // A thread that ended meanwhile stands still as well.
+            status.is_err() || status.is_ok_and(|status| status.contains("\nState:\tT"))
+        };
+        eventually(async || std::fs::read_dir(&tasks).unwrap().all(stands).then_some(())).await;
+    }
+
     /// How it ends.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         eventually(async || self.child.try_wait().unwrap()).await

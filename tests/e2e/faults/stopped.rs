@@ -1,6 +1,6 @@
 //! The process is stopped for longer than any lease, as a suspended machine is, and goes on.
 //!
-//! Time itself is what is tested here, so it has to pass.
+//! Time itself is what is tested here, so it has to pass: the bound from when it was stopped, before which any proof began.
 
 use leasehold_api::v1::ErrorReason;
 use leasehold_client::{ClientError, KeyLength, Refusal};
@@ -16,9 +16,9 @@ async fn p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before
     let client = &process.client;
     let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
     client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
-    let used = process.clock.now();
 
-    process.signal("STOP");
+    process.stop().await;
+    let stopped = process.clock.now();
     process.revoke_trust();
     // Requests that arrive while it is stopped are the first that it answers.
     let waiting: Vec<_> = (0..20)
@@ -27,7 +27,7 @@ async fn p1_a_process_that_was_stopped_past_the_bound_serves_nothing_from_before
             tokio::spawn(async move { client.unwrap_key(&id("acme"), &wrapped, &context("main")).await })
         })
         .collect();
-    process.clock.sleep_until(used + BOUND).await;
+    process.clock.sleep_until(stopped + BOUND).await;
     assert!(waiting.iter().all(|task| !task.is_finished()));
     process.signal("CONT");
     for task in waiting {
@@ -50,9 +50,9 @@ async fn p1_a_process_that_was_stopped_past_the_bound_proves_before_it_serves(cl
     let client = &process.client;
     let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
     client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
-    let used = process.clock.now();
-    process.signal("STOP");
-    process.clock.sleep_until(used + BOUND).await;
+    process.stop().await;
+    let stopped = process.clock.now();
+    process.clock.sleep_until(stopped + BOUND).await;
     let before = process.cloud.control().count_calls(&assumes(&process));
     process.signal("CONT");
     let again =
@@ -71,12 +71,12 @@ async fn p1_p3_a_process_that_wakes_up_in_an_outage_serves_nothing_from_before(c
     let client = &process.client;
     let made = client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.unwrap().value;
     client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
-    let used = process.clock.now();
-    process.signal("STOP");
+    process.stop().await;
+    let stopped = process.clock.now();
     let silence =
         FaultSpec { matching: process.estate.about("acme"), effect: FaultEffect::Drop, count: None };
     let silence = process.cloud.control().inject(silence);
-    process.clock.sleep_until(used + BOUND).await;
+    process.clock.sleep_until(stopped + BOUND).await;
     process.signal("CONT");
     match client.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await {
         Err(ClientError::Refused(refusal)) => {
