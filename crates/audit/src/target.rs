@@ -77,13 +77,25 @@ pub(crate) struct Directory {
     /// What the file holds of lines. Lines are written here and not at its end, so that what a failed write left behind is
     /// written over.
     length: u64,
-    /// Whether more than that may be in the file.
-    leftover: bool,
+    /// What else may be in the file.
+    rest: Rest,
     /// When it was begun.
     begun: SystemTime,
     fresh: Option<Why>,
     /// Held for as long as the directory is ours.
     _lock: File,
+}
+
+/// What a file may hold after its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    /// Half a line of a process before. Written over, and cut off only then, so that it is not gone before the record that
+    /// tells of it is there.
+    HalfALine,
+    /// What a write of ours that failed left behind. Whole lines may be among it, and would stand behind a shorter write: it
+    /// is cut off first.
+    Lines,
 }
 
 impl Directory {
@@ -95,8 +107,8 @@ impl Directory {
         length: u64,
         begun: SystemTime,
     ) -> io::Result<Self> {
-        let leftover = file.metadata()?.len() != length;
-        Ok(Self { path, rotation, name, file, length, leftover, begun, fresh: None, _lock: lock })
+        let rest = if file.metadata()?.len() == length { Rest::Nothing } else { Rest::HalfALine };
+        Ok(Self { path, rotation, name, file, length, rest, begun, fresh: None, _lock: lock })
     }
 
     /// A directory with a file of which no line is kept.
@@ -120,13 +132,16 @@ impl Directory {
             there => there?,
         };
         let same = (there.dev(), there.ino()) == (ours.dev(), ours.ino());
-        Ok(same && (self.leftover || there.len() == self.length))
+        Ok(same && (self.rest != Rest::Nothing || there.len() == self.length))
     }
 
     fn write(&mut self, lines: &[u8], durability: Durability) -> io::Result<u64> {
         let length = self.length + lines.len() as u64;
+        if self.rest == Rest::Lines {
+            self.file.set_len(self.length)?;
+        }
         self.file.write_all_at(lines, self.length)?;
-        if self.leftover {
+        if self.rest == Rest::HalfALine {
             self.file.set_len(length)?;
         }
         if durability == Durability::Synced {
@@ -164,19 +179,20 @@ impl Target for Directory {
         };
         File::open(&self.path)?.sync_all()?;
         (self.name, self.file, self.begun) = (name, file, now);
-        (self.length, self.leftover, self.fresh) = (0, false, Some(why));
+        (self.length, self.rest, self.fresh) = (0, Rest::Nothing, Some(why));
         Ok(())
     }
 
     fn append(&mut self, lines: &[u8], durability: Durability) -> io::Result<()> {
         match self.write(lines, durability) {
             Ok(length) => {
-                (self.length, self.leftover, self.fresh) = (length, false, None);
+                (self.length, self.rest, self.fresh) = (length, Rest::Nothing, None);
                 Ok(())
             }
             Err(error) => {
                 // Room for others, and no half line for readers. Where it fails, the next write does it.
-                self.leftover = self.file.set_len(self.length).is_err();
+                let cut = self.file.set_len(self.length);
+                self.rest = if cut.is_ok() { Rest::Nothing } else { Rest::Lines };
                 Err(error)
             }
         }
