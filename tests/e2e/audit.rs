@@ -229,10 +229,10 @@ async fn p7_requests_that_cannot_be_read_are_recorded() {
 
 /// Under which id the tenant's own log has a call.
 fn logged_as(call: &CallRecord) -> String {
-    // Google's log has what we say of ourselves, because its answers have no id.
-    let reason = call.facts.parameters.get("requestReason");
-    let id = reason.and_then(|reason| reason.rsplit(' ').next()).unwrap_or(&call.request_id);
-    id.to_owned()
+    // Google's log has what we say of ourselves, because its answers have no id; Azure's has the client's id alone.
+    let said = |name| call.facts.parameters.get(name).map(String::as_str);
+    let reason = said("requestReason").and_then(|reason| reason.rsplit(' ').next());
+    reason.or(said("correlationId")).unwrap_or(&call.request_id).to_owned()
 }
 
 async fn p7_the_journal_and_the_tenants_own_log_are_joined_by_the_clouds_request_ids(cloud: Cloud) {

@@ -23,7 +23,13 @@ const MAX_LIFETIME: i64 = 48 * 3600;
 /// Where the SDK asks for a managed identity's token on a virtual machine.
 const IMDS_HOST: &str = "169.254.169.254";
 
+/// What Entra calls a request, and a vault outside of its log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+
+/// What the SDK calls a request of its own. A vault's log has no other id of it, as `correlationId`:
+/// <https://learn.microsoft.com/azure/key-vault/general/logging>.
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
 
 /// What the head of an answer says, whatever becomes of its body.
@@ -36,10 +42,10 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn of(status: StatusCode, headers: &Headers) -> Self {
-        let text = |name| headers.get_optional_str(name).map(str::to_owned);
+        let text = |name: &HeaderName| headers.get_optional_str(name).map(str::to_owned);
         Self {
             status: status.into(),
-            request_id: text(&REQUEST_ID).map(Into::into),
+            request_id: text(&CLIENT_REQUEST_ID).or_else(|| text(&REQUEST_ID)).map(Into::into),
             retry_after: text(&RETRY_AFTER),
         }
     }
@@ -189,7 +195,8 @@ fn final_one(error: Error) -> Error {
 
 // === impl Introduced ===
 
-/// Answers a request without a token as the vault would, without asking it.
+/// Answers a request without a token as the vault would, without asking it; and notes in the head of each answer under which id
+/// the vault logged the request.
 ///
 /// The SDK's client sends its first request bare, to be told which token the vault wants. Every proof has a session and so a
 /// client of its own, so every proof would make two requests and leave two events in the tenant's log, one of them a
@@ -219,9 +226,14 @@ impl Policy for Introduced {
             headers.insert(WWW_AUTHENTICATE, self.challenge.clone());
             return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, Bytes::new()));
         }
-        match next.split_first() {
-            Some((first, rest)) => first.send(context, request, rest).await,
-            None => Err(Error::with_message(ErrorKind::Other, "no transport follows")),
+        let Some((first, rest)) = next.split_first() else {
+            return Err(Error::with_message(ErrorKind::Other, "no transport follows"));
+        };
+        let logged_as = request.headers().get_optional_string(&CLIENT_REQUEST_ID);
+        let (status, mut headers, body) = first.send(context, request, rest).await?.deconstruct();
+        if let Some(id) = logged_as {
+            headers.insert(CLIENT_REQUEST_ID, id);
         }
+        Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
     }
 }

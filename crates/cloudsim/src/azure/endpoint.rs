@@ -35,7 +35,8 @@ impl Handler for Endpoint {
             let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
             match VaultCall::parse(&request, name, peer, &self.shared) {
                 Some(call) => {
-                    let facts = key_vault::facts(&call, &self.shared);
+                    let mut facts = key_vault::facts(&call, &self.shared);
+                    facts.parameters.extend(correlation_id(&request));
                     let execute = |facts: &mut _| key_vault::execute(&call, &self.shared, facts);
                     answer::serve(&self.shared, Dialect::KeyVault, facts, execute).await
                 }
@@ -45,6 +46,13 @@ impl Handler for Endpoint {
         }
         .boxed()
     }
+}
+
+/// What the client calls its request: the only id of it that a vault's log has
+/// (<https://learn.microsoft.com/azure/key-vault/general/logging>).
+fn correlation_id(request: &Request<Bytes>) -> Option<(String, String)> {
+    let id = request.headers().get("x-ms-client-request-id")?.to_str().ok()?;
+    Some(("correlationId".to_owned(), id.to_owned()))
 }
 
 /// The host that is called, with its port.
