@@ -47,9 +47,9 @@ async fn a_session_works_until_it_expires_and_not_after() {
     let world = World::start().await;
     let session =
         world.assume(&world.user(), &world.role(0), &[("DurationSeconds", "900")]).await.credentials();
-    world.control().advance(Duration::from_secs(890));
+    world.control().advance(Duration::from_secs(870));
     assert_eq!(world.kms(&session, "DescribeKey", json!({"KeyId": world.key(0)})).await.status, 200);
-    world.control().advance(Duration::from_secs(11));
+    world.control().advance(Duration::from_secs(31));
     let expired = codes(&world, &session, |signing| signing).await;
     assert_eq!(expired, pair("ExpiredToken", "ExpiredTokenException"));
 }

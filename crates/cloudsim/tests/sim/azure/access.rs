@@ -58,9 +58,9 @@ async fn tokens_that_are_forged_or_for_others_are_refused() {
 async fn tokens_end_with_their_time_or_when_they_are_ended() {
     let world = World::start().await;
     let token = world.token(0).await;
-    world.control().advance(Duration::from_secs(3590));
+    world.control().advance(Duration::from_secs(3570));
     assert_eq!(world.get_key(&token, 0).await.status, 200);
-    world.control().advance(Duration::from_secs(10));
+    world.control().advance(Duration::from_secs(30));
     let refused = world.get_key(&token, 0).await;
     assert_eq!(refused.status, 401);
     assert!(refused.message().contains("TokenExpired"));
