@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 
@@ -41,6 +41,14 @@ impl Output {
             // There is nobody to tell that nobody can be told.
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
+    }
+
+    /// A warning, on the standard error stream, whoever reads.
+    pub(crate) fn warn(self, text: &str) {
+        let text =
+            if self.json { json!({ "warning": text }).to_string() } else { format!("warning: {text}") };
+        // As above.
+        let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     /// Whether a person reads what is printed.

@@ -119,6 +119,33 @@ async fn p7_one_changed_byte_of_the_journal_is_named_by_the_command() {
     assert!(String::from_utf8(tail.stdout).unwrap().contains("checkpoint"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_was_tampered_with_is_told_by_whatever_reads_the_journal() {
+    let world = World::start(Cloud::Aws, &["acme"]).await;
+    world.generate("acme", "main").await;
+    let journal = world.journal();
+    world.running.drain().await;
+    let file = journal.files().pop().unwrap();
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let lines = whole.lines().count();
+    let changed = whole.replacen("GenerateDataKey", "generateDataKey", 1);
+    let long = format!("{}\n{whole}", "x".repeat(200_000));
+    for (text, told) in [(changed, lines - 1), (long, lines)] {
+        std::fs::write(&file, text).unwrap();
+        for command in [&["show"][..], &["tail", "-n", "1000"]] {
+            for form in [&[][..], &["--json"]] {
+                let directory = journal.0.to_str().unwrap();
+                let read = leasehold(&[form, &["audit"], command, &[directory]].concat());
+                let said = String::from_utf8(read.stderr).unwrap();
+                assert_eq!(read.status.code(), Some(6), "{command:?}: {said}");
+                assert!(said.contains("a line is left out"), "{command:?}: {said}");
+                let shown = String::from_utf8(read.stdout).unwrap();
+                assert_eq!(shown.lines().count(), told, "and everything else is shown: {command:?}");
+            }
+        }
+    }
+}
+
 // === What cannot be recorded ===
 
 /// Limits how large the files of a process may grow; none for as large as they like.

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::signing::{KeyId, SigningKey};
 use crate::{AuditError, Entry};
 
-/// Longest line, in bytes. A record with the longest names, and eight entries of a context that need escaping, is below 32 KiB.
+/// Longest line, in bytes, its line feed included: readers go no further. A record with the longest names, and eight entries of
+/// a context that need escaping, is below 32 KiB.
 pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 const HEX: usize = 64;
@@ -84,7 +85,8 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) const GENESIS: Self = Self { sequence: 0, hash: ChainHash::GENESIS };
 
-    /// Appends `entry` to `out` as the next line, signed if there is a `key`. What cannot be encoded leaves both as they were.
+    /// Appends `entry` to `out` as the next line, signed if there is a `key`. What cannot be encoded, or is longer than what
+    /// readers take for a line, leaves both as they were.
     pub(crate) fn append(
         &mut self,
         out: &mut Vec<u8>,
@@ -118,6 +120,11 @@ impl Link {
         hash.write(out);
         out.extend_from_slice(END);
         out.push(b'\n');
+        let bytes = out.len() - start;
+        if bytes > MAX_LINE {
+            out.truncate(start);
+            return Err(AuditError::TooLong { bytes });
+        }
         *self = Self { sequence, hash };
         Ok(())
     }
@@ -170,7 +177,21 @@ impl<'a> Line<'a> {
 
     /// Whether it is a checkpoint.
     pub(crate) fn is_checkpoint(&self) -> bool {
-        self.members.starts_with(b"\"type\":\"checkpoint\",")
+        self.is_of_type(b"checkpoint")
+    }
+
+    /// Whether it is of this type, as its first member says.
+    pub(crate) fn is_of_type(&self, name: &[u8]) -> bool {
+        let rest = self.members.strip_prefix(b"\"type\":\"").and_then(|rest| rest.strip_prefix(name));
+        rest.is_some_and(|rest| rest.starts_with(b"\","))
+    }
+
+    /// Of a checkpoint, within how many lines it says that the next one comes; none if it does not say.
+    pub(crate) fn promise(&self) -> Option<u64> {
+        match self.entry() {
+            Ok(Entry::Checkpoint(checkpoint)) => checkpoint.within,
+            _ => None,
+        }
     }
 
     /// Of a signed checkpoint: what was signed, the key's id, and the signature.
@@ -227,6 +248,24 @@ mod tests {
         assert_eq!((parsed.sequence, parsed.previous.to_string()), (2, hash));
         assert_eq!(parsed.entry().unwrap(), Entry::Decision(record("r2")));
         assert!(parsed.is_authentic());
+    }
+
+    #[test]
+    fn p9_what_readers_would_not_take_for_a_line_is_not_written() {
+        let mut long = record("r1");
+        let (mut link, mut out) = (Link::GENESIS, b"before".to_vec());
+        long.cloud_code = Some("x".repeat(MAX_LINE).into());
+        let refused = link.append(&mut out, &Entry::Decision(long.clone()), None);
+        assert!(matches!(refused, Err(AuditError::TooLong { bytes }) if bytes > MAX_LINE), "{refused:?}");
+        assert_eq!((link, &out[..]), (Link::GENESIS, &b"before"[..]), "and leaves no trace");
+        let short = line(&mut Link::GENESIS.clone(), "r1").len();
+        let member = ",\"cloud_code\":\"\"".len();
+        long.cloud_code = Some("x".repeat(MAX_LINE - short - member).into());
+        out.clear();
+        link.append(&mut out, &Entry::Decision(long.clone()), None).unwrap();
+        assert_eq!(out.len(), MAX_LINE, "the longest there is");
+        let mut lines = crate::Lines::new(&out[..]);
+        assert!(matches!(lines.complete().unwrap(), Some(crate::Piece::Line(_))), "can be read");
     }
 
     proptest! {

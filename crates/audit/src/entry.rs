@@ -91,9 +91,18 @@ pub struct Started {
     pub key_id: Option<KeyId>,
     /// Whether the process before ended by itself, after a last checkpoint. True of the first one.
     pub clean: bool,
+    /// How many lines the process before left after its last checkpoint, if it did not end by itself. The checkpoint that
+    /// follows signs them as they were found: until then they rested on their hashes alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsigned: u64,
     /// What the process before left of a line that it did not finish. It was taken away: nobody was answered on its account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub torn: Option<Torn>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An unfinished line.
@@ -154,4 +163,8 @@ pub struct Checkpoint {
     pub why: Why,
     /// Which key signed.
     pub key_id: Option<KeyId>,
+    /// The next checkpoint comes within so many lines, whatever happens. More lines than that without one were written by
+    /// somebody else. None in what was written before there was such a promise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<u64>,
 }

@@ -58,6 +58,12 @@ pub enum AuditError {
     /// The record could not be encoded: a defect.
     #[error("an audit record cannot be encoded")]
     Encode(#[source] Arc<serde_json::Error>),
+    /// The record is longer than a line of the journal may be.
+    #[error("an audit record of {bytes} bytes is too long")]
+    TooLong {
+        /// How long its line would be.
+        bytes: usize,
+    },
     /// The journal is closed.
     #[error("the audit journal was closed")]
     Closed,

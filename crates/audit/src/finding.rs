@@ -30,8 +30,15 @@ pub enum Fault {
         /// How many bytes of the line there are.
         bytes: u64,
     },
+    /// More lines than the newest checkpoint allows come without another one: whoever wrote them had not the key.
+    Unsigned {
+        /// How many it allows.
+        most: u64,
+    },
     /// The chain ends before a line that was noted, or before any checkpoint.
     TooShort,
+    /// The line that was noted comes before the first one that is here, and so was not compared.
+    NotHere,
     /// The line that was noted has another hash now: the chain was made anew.
     NotAsNoted,
     /// A checkpoint is not signed, or not by the key that it names: the chain was made anew.
@@ -56,6 +63,13 @@ pub struct Finding {
     pub sequence: u64,
 }
 
+impl Finding {
+    /// What is wrong with the record `sequence`, which is in no file.
+    pub(crate) fn nowhere(fault: Fault, sequence: u64) -> Self {
+        Self { fault, file: String::new(), line: 0, offset: 0, sequence }
+    }
+}
+
 impl Fault {
     /// One word for programs, as in the JSON form.
     #[must_use]
@@ -66,7 +80,9 @@ impl Fault {
             Self::Reordered { .. } => "reordered",
             Self::Cut => "cut",
             Self::Truncated { .. } => "truncated",
+            Self::Unsigned { .. } => "unsigned",
             Self::TooShort => "too_short",
+            Self::NotHere => "not_here",
             Self::NotAsNoted => "not_as_noted",
             Self::BadSignature => "bad_signature",
             Self::UnknownKey => "unknown_key",
@@ -87,6 +103,8 @@ impl fmt::Display for Finding {
             Fault::Reordered { expected } => write!(f, "it is out of order: record {expected} belongs here"),
             Fault::Cut => f.write_str("the chain is cut: it does not follow from the record before it, one of the two was put there"),
             Fault::Truncated { bytes } => write!(f, "the file ends after {bytes} bytes of it"),
+            Fault::Unsigned { most } => write!(f, "there is no checkpoint among the {most} lines before it: they were put there"),
+            Fault::NotHere => write!(f, "record {sequence} was noted, and is in an older file that is not here"),
             Fault::TooShort => write!(f, "the chain ends before record {sequence}"),
             Fault::NotAsNoted => f.write_str("its hash is not the one that was noted: the chain was made anew"),
             Fault::BadSignature => f.write_str("it is a checkpoint without a valid signature"),

@@ -15,7 +15,7 @@ use crate::refusals::Counters;
 use crate::resume::{Resumed, resume};
 use crate::signing::SigningKey;
 use crate::target::{Handle, Target};
-use crate::writer::{Beginning, Message, Writer};
+use crate::writer::{Beginning, MOST_AT_ONCE, Message, Writer};
 use crate::{AuditError, Record, Sink, Stranger};
 
 /// How often the thread is woken to see what time has made due. A checkpoint, a window of refusals or a file is late by no
@@ -60,6 +60,13 @@ pub struct Checkpoints {
     pub records: u64,
     /// So long after a record that is not signed yet. Default 60 s: this much of the end of a chain rests on its hashes alone.
     pub age: Duration,
+}
+
+impl Checkpoints {
+    /// Within how many lines after a checkpoint the next one comes: these records, and one write's worth of anything else.
+    pub(crate) fn within(&self) -> u64 {
+        self.records.saturating_add(MOST_AT_ONCE)
+    }
 }
 
 /// How records are written.
@@ -134,9 +141,9 @@ impl Journal {
         clock: Arc<dyn TimeSource>,
         settings: JournalSettings,
     ) -> Result<Self, AuditError> {
-        let Resumed { target, link, chain, clean, torn } =
-            resume(directory, settings.rotation, clock.wall())?;
-        let beginning = Beginning { link, chain, clean, torn };
+        let most = settings.checkpoints.within();
+        let Resumed { target, beginning } =
+            resume(directory, key.as_ref(), most, settings.rotation, clock.wall())?;
         Self::start(target, beginning, key, clock, settings)
     }
 
@@ -174,7 +181,7 @@ impl Journal {
 
     async fn keep(&self, record: Record) -> Result<(), AuditError> {
         let (kept, waiting) = oneshot::channel();
-        let message = Message::Keep { record, kept };
+        let message = Message::Keep { record: record.within_bounds(), kept };
         if let Err(refused) = self.queue.try_send(message) {
             let (message, error) = match refused {
                 mpsc::error::TrySendError::Full(message) => {

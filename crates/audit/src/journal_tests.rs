@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex};
 use leasehold_clock::ManualClock;
 
 use super::*;
+use crate::chain::Link;
 use crate::record::tests::record;
 use crate::{ChainHash, Entry, Line, Options, Report, Why, list, verify};
 
@@ -367,7 +368,7 @@ async fn p7_a_file_that_somebody_removed_changed_or_moved_away_is_not_written_to
     journal.write(record("r2")).await.unwrap();
     fs::write(place.file(3), "").unwrap();
     journal.write(record("r3")).await.unwrap();
-    assert_eq!(place.lines(), ["file 4", "r3"]);
+    assert_eq!(place.lines(), ["file 4", "r3", "checkpoint Interference"], "each can be verified by itself");
     let elsewhere = fs::read_to_string(place.directory.path().join("elsewhere")).unwrap();
     assert!(elsewhere.contains("\"why\":\"interference\"") && elsewhere.contains("r1"));
 }
@@ -395,6 +396,128 @@ async fn p7_what_cannot_be_gone_on_with_is_refused_at_the_start() {
     let clock = Arc::new(place.clock.clone());
     let opened = Journal::open(&place.directory.path().join("file"), key, clock, place.settings.clone());
     assert!(matches!(opened, Err(AuditError::Open { .. })));
+}
+
+/// What `count` lines look like that somebody puts after `text`, without the key.
+fn forged(text: &str, count: u64) -> String {
+    let last = Line::parse(text.lines().last().unwrap().as_bytes()).unwrap();
+    let (mut link, mut out) = (Link { sequence: last.sequence, hash: last.hash }, Vec::new());
+    for n in 0..count {
+        link.append(&mut out, &Entry::Decision(record(&format!("forged {n}"))), None).unwrap();
+    }
+    String::from_utf8(out).unwrap()
+}
+
+#[tokio::test]
+async fn p7_history_that_somebody_made_anew_is_not_signed_by_the_next_start() {
+    let mut place = Place::new();
+    place.settings.checkpoints.records = 10;
+    place.session(&["r1", "r2", "r3"]).await;
+    let whole = fs::read_to_string(place.file(1)).unwrap();
+    // The first checkpoint is the third line.
+    let kept: String = whole.split_inclusive('\n').take(3).collect();
+    let most = place.settings.checkpoints.within();
+    fs::write(place.file(1), [&*kept, &forged(&kept, most + 1)].concat()).unwrap();
+    let told = place.try_open().unwrap_err().to_string();
+    assert!(told.contains("more lines after its newest checkpoint than are ever left unsigned"), "{told}");
+    // As much as a process that was killed may leave is taken over, and said to be.
+    fs::write(place.file(1), [&*kept, &forged(&kept, most)].concat()).unwrap();
+    place.session(&["r4"]).await;
+    let started = place.started().pop().unwrap();
+    assert_eq!((started.unsigned, started.clean), (most, false));
+    assert_eq!(place.report().taken_over, most);
+}
+
+#[tokio::test]
+async fn p7_what_follows_the_newest_checkpoint_is_held_to_it_before_it_is_signed() {
+    let place = Place::new();
+    let journal = place.open();
+    for id in ["r1", "r2", "r3"] {
+        journal.write(record(id)).await.unwrap();
+    }
+    let killed = fs::read_to_string(place.file(1)).unwrap();
+    place.ended(journal).await;
+    let refused = |text: &str, why: &str| {
+        fs::write(place.file(1), text).unwrap();
+        let told = place.try_open().unwrap_err();
+        assert!(matches!(&told, AuditError::Damaged { .. }) && told.to_string().contains(why), "{told}");
+    };
+    refused(&killed.replace("\"r1\"", "\"rx\""), "not as it was written");
+    let lines: Vec<_> = killed.split_inclusive('\n').collect();
+    refused(&[&lines[..3], &lines[4..]].concat().concat(), "does not follow");
+    refused(&[&lines[..2], &lines[3..]].concat().concat(), "does not follow");
+    refused(&lines[3..].concat(), "does not begin");
+    refused(&[&lines[3..], &lines[..1]].concat().concat(), "does not");
+    // A checkpoint that names the key, and that somebody else signed.
+    let other = SigningKey::open_or_generate(&place.directory.path().join("other.pem")).unwrap();
+    let key_id = Some(SigningKey::read(&place.directory.path().join("signing.pem")).unwrap().id().clone());
+    let last = Line::parse(lines[1].trim_end().as_bytes()).unwrap();
+    let (mut link, mut out) = (Link { sequence: last.sequence, hash: last.hash }, Vec::new());
+    let time = place.clock.wall();
+    let pretended = crate::Checkpoint { time, why: Why::Start, key_id, within: None };
+    link.append(&mut out, &Entry::Checkpoint(pretended), Some(&other)).unwrap();
+    let text = [lines[0], lines[1], &String::from_utf8(out).unwrap()].concat();
+    refused(&text, "the signing key did not sign");
+    // As it was left, it is gone on with.
+    fs::write(place.file(1), &killed).unwrap();
+    place.session(&["r4"]).await;
+    let report = place.report();
+    assert_eq!((report.is_intact(), report.taken_over), (true, 3), "{report:?}");
+}
+
+#[tokio::test]
+async fn p7_a_journal_whose_older_files_were_moved_away_is_gone_on_with() {
+    let mut place = Place::new();
+    place.settings.rotation.bytes = 1_500;
+    let journal = place.open();
+    while list(&place.path()).unwrap().len() < 3 {
+        journal.write(record("r")).await.unwrap();
+    }
+    let killed = list(&place.path()).unwrap();
+    let killed: Vec<_> =
+        killed.into_iter().map(|(_, path)| (path.clone(), fs::read(path).unwrap())).collect();
+    place.ended(journal).await;
+    for (path, _) in &killed[..2] {
+        fs::remove_file(path).unwrap();
+    }
+    fs::write(&killed[2].0, &killed[2].1).unwrap();
+    place.session(&["r"]).await;
+    assert_eq!(place.started().pop().unwrap().unsigned, 0, "the first write of a file is signed");
+}
+
+#[tokio::test]
+async fn p7_files_that_nothing_was_written_to_do_no_harm() {
+    let place = Place::new();
+    place.session(&["r1"]).await;
+    for number in [2, 3] {
+        fs::write(place.file(number), "").unwrap();
+    }
+    place.session(&["r2"]).await;
+    let report = place.report();
+    assert!(report.is_intact() && report.files == 3, "{report:?}");
+    assert!(fs::read_to_string(place.file(3)).unwrap().contains("r2"));
+    for number in [1, 3] {
+        fs::remove_file(place.file(number)).unwrap();
+    }
+    let told = place.try_open().unwrap_err().to_string();
+    assert!(told.contains("what came before it is not here"), "a second chain is not begun: {told}");
+}
+
+#[tokio::test]
+async fn p7_a_record_that_is_too_long_fails_alone_and_is_counted() {
+    let place = Place::new();
+    let journal = place.open();
+    let mut long = record("long");
+    long.caller = "x".repeat(100_000).into();
+    let refused = journal.write(long).await.unwrap_err();
+    assert!(matches!(refused, AuditError::TooLong { .. }) && !refused.is_uncertain(), "{refused}");
+    journal.write(record("r2")).await.unwrap();
+    journal.close().await;
+    place.ended(journal).await;
+    let after = ["gap 1 of which 1", "r2", "checkpoint Shutdown"];
+    assert_eq!(place.lines()[3..], after);
+    place.session(&["r3"]).await;
+    assert!(place.report().is_intact(), "{:?}", place.report());
 }
 
 #[tokio::test]

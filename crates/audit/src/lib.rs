@@ -14,8 +14,9 @@
 //!   that its tenant marked (promise P8).
 //!
 //! Reading order: `record`, `entry`, `chain`, `signing`, `sink`, `refusals`; then `journal`, `writer`, `target`, `files`,
-//! `resume`; then `read`, `finding`, `verify`.
+//! `backward`, `resume`; then `read`, `finding`, `verify`.
 
+mod backward;
 mod chain;
 mod entry;
 mod error;
@@ -42,7 +43,7 @@ pub use files::{FileName, list};
 pub use finding::{Fault, Finding};
 pub use journal::{Checkpoints, Durability, Journal, JournalSettings, OnFailure, Rotation};
 pub use memory::MemorySink;
-pub use read::{Follower, Lines};
+pub use read::{Follower, Lines, Piece};
 pub use record::{AnswerSource, Origin, Outcome, Record};
 pub use refusals::{Stranger, network};
 pub use resume::make_directory;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use crate::record::shorten;
 use crate::{AuditError, Entry, Gap, OnFailure, Outcome, Record};
 
 /// Counts what is lost.
@@ -69,8 +70,10 @@ impl Lost {
 }
 
 fn described(error: &AuditError) -> Box<str> {
-    match error {
-        AuditError::Write(source) => source.to_string().into(),
-        other => other.to_string().into(),
-    }
+    let mut described = match error {
+        AuditError::Write(source) => source.to_string(),
+        other => other.to_string(),
+    };
+    shorten(&mut described);
+    described.into()
 }

@@ -19,6 +19,15 @@ pub struct Lines<R> {
     next: u64,
 }
 
+/// A piece of what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A whole line, without its line feed.
+    Line(&'a [u8]),
+    /// What is longer than any line is, up to its line feed: nothing that was written here.
+    TooLong,
+}
+
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -26,7 +35,7 @@ pub(crate) enum Ended {
     Whole,
     /// What is after the last line feed.
     Unfinished,
-    /// A part of what is longer than any line.
+    /// What is longer than any line. Its beginning is kept.
     TooLong,
 }
 
@@ -36,14 +45,15 @@ impl<R: BufRead> Lines<R> {
         Self { reader, text: Vec::new(), number: 0, offset: 0, next: 0 }
     }
 
-    /// The next complete line, without its line feed; none at the end, or before a line that is not complete yet.
+    /// What comes next; none at the end, or before a line that is not complete yet.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn complete(&mut self) -> io::Result<Option<&[u8]>> {
+    pub fn complete(&mut self) -> io::Result<Option<Piece<'_>>> {
         Ok(match self.advance()? {
-            Some(Ended::Whole) => Some(self.text()),
-            _ => None,
+            Some(Ended::Whole) => Some(Piece::Line(self.text())),
+            Some(Ended::TooLong) => Some(Piece::TooLong),
+            Some(Ended::Unfinished) | None => None,
         })
     }
 
@@ -56,11 +66,14 @@ impl<R: BufRead> Lines<R> {
         }
         (self.number, self.offset) = (self.number + 1, self.next);
         self.next += read as u64;
-        Ok(Some(match self.text.pop_if(|byte| *byte == b'\n') {
-            Some(_) => Ended::Whole,
-            None if read == MAX_LINE => Ended::TooLong,
-            None => Ended::Unfinished,
-        }))
+        if self.text.pop_if(|byte| *byte == b'\n').is_some() {
+            return Ok(Some(Ended::Whole));
+        }
+        if read < MAX_LINE {
+            return Ok(Some(Ended::Unfinished));
+        }
+        self.next += self.reader.skip_until(b'\n')? as u64;
+        Ok(Some(Ended::TooLong))
     }
 
     /// The line that was read last, without its line feed.
@@ -69,7 +82,8 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Its number, from 1.
-    pub(crate) fn number(&self) -> u64 {
+    #[must_use]
+    pub fn number(&self) -> u64 {
         self.number
     }
 
@@ -88,6 +102,8 @@ pub struct Follower {
     position: u64,
     /// What was read after the last line feed.
     partial: Vec<u8>,
+    /// Whether what is longer than any line is being passed over.
+    passing: bool,
 }
 
 impl Follower {
@@ -96,8 +112,13 @@ impl Follower {
     /// # Errors
     /// If the journal cannot be read.
     pub fn from_last(directory: &Path, lines: usize) -> io::Result<Self> {
-        let mut follower =
-            Self { directory: directory.to_owned(), current: None, position: 0, partial: Vec::new() };
+        let mut follower = Self {
+            directory: directory.to_owned(),
+            current: None,
+            position: 0,
+            partial: Vec::new(),
+            passing: false,
+        };
         let mut wanted = lines;
         for (name, path) in list(directory)?.into_iter().rev() {
             let (found, position) = last_lines(&path, wanted)?;
@@ -111,7 +132,8 @@ impl Follower {
         Ok(follower)
     }
 
-    /// The complete lines that were added since, without their line feeds; none if there are none yet.
+    /// The complete lines that were added since, without their line feeds; none if there are none yet. Of what is longer than
+    /// any line is, its beginning, which is no line.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -123,7 +145,7 @@ impl Follower {
             self.read(&mut lines)?;
             let Some((name, path)) = next else { return Ok(lines) };
             self.current = Some((name, File::open(path)?));
-            (self.position, self.partial) = (0, Vec::new());
+            (self.position, self.partial, self.passing) = (0, Vec::new(), false);
         }
     }
 
@@ -138,16 +160,26 @@ impl Follower {
         if length < self.position {
             // Half a group was written, and taken back.
             self.partial.clear();
-            self.position = length;
+            (self.position, self.passing) = (length, false);
         }
         file.seek(SeekFrom::Start(self.position))?;
         let mut reader = BufReader::new(file);
         loop {
-            self.position += reader.read_until(b'\n', &mut self.partial)? as u64;
-            if self.partial.pop_if(|byte| *byte == b'\n').is_none() {
+            let mut piece = Vec::new();
+            let read = (&mut reader).take(MAX_LINE as u64).read_until(b'\n', &mut piece)?;
+            if read == 0 {
                 return Ok(());
             }
-            lines.push(std::mem::take(&mut self.partial));
+            self.position += read as u64;
+            let ended = piece.pop_if(|byte| *byte == b'\n').is_some();
+            if !self.passing {
+                self.partial.append(&mut piece);
+                self.passing = self.partial.len() >= MAX_LINE;
+                if ended || self.passing {
+                    lines.push(std::mem::take(&mut self.partial));
+                }
+            }
+            self.passing &= !ended;
         }
     }
 }

@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::wall;
 
+/// Most bytes of a text that somebody else chose, such as a cloud's request id. Everything else in a record is bounded by its
+/// type, so that no answer of a cloud's makes a line that is too long.
+const MAX_FOREIGN: usize = 512;
+
+/// What stands for what was cut off.
+const CUT: &str = "…";
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -127,6 +134,17 @@ pub struct Record {
 }
 
 impl Record {
+    /// The same with what clouds said cut to a length that a line has room for.
+    pub(crate) fn within_bounds(mut self) -> Self {
+        let of_origin = self.origin.as_mut().and_then(|origin| origin.cloud_request_id.as_mut());
+        for text in self.cloud_request_id.iter_mut().chain(&mut self.cloud_code).chain(of_origin) {
+            let mut shortened = std::mem::take(text).into_string();
+            shorten(&mut shortened);
+            *text = shortened.into();
+        }
+        self
+    }
+
     /// `span` as whole milliseconds, for [`Record::proof_age_ms`].
     #[must_use]
     pub fn millis(span: Duration) -> u64 {
@@ -137,6 +155,14 @@ impl Record {
     #[must_use]
     pub fn micros(span: Duration) -> u64 {
         u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Cuts what is too long, and says so.
+pub(crate) fn shorten(text: &mut String) {
+    if text.len() > MAX_FOREIGN {
+        text.truncate(text.floor_char_boundary(MAX_FOREIGN - CUT.len()));
+        text.push_str(CUT);
     }
 }
 
@@ -168,5 +194,20 @@ pub(crate) mod tests {
             lease_epoch: None,
             latency_us: 12,
         }
+    }
+
+    #[test]
+    fn p9_what_a_cloud_says_takes_no_more_of_a_record_than_there_is_room_for() {
+        let mut long = record("r1");
+        let (words, id) = ("é".repeat(100_000), Some("q".repeat(MAX_FOREIGN).into()));
+        long.cloud_code = Some(words.clone().into());
+        long.cloud_request_id.clone_from(&id);
+        long.origin =
+            Some(Box::new(Origin { cloud_request_id: Some(words.clone().into()), ..Origin::default() }));
+        let bounded = long.within_bounds();
+        let code = bounded.cloud_code.unwrap();
+        assert!(code.len() <= MAX_FOREIGN && words.starts_with(code.strip_suffix(CUT).unwrap()), "{code}");
+        assert_eq!(bounded.origin.unwrap().cloud_request_id, Some(code));
+        assert_eq!(bounded.cloud_request_id, id, "what fits is left alone");
     }
 }

@@ -9,7 +9,7 @@ use crate::Refusals;
 
 /// Kinds of strangers that are told apart within one window: 1,024 × about 100 bytes are 100 KiB, and 1,024 lines a minute
 /// are 15 MiB an hour while somebody tries hard. Further ones are counted as `other`.
-const MAX_KINDS: usize = 1024;
+pub(crate) const MAX_KINDS: usize = 1024;
 
 /// Whom to count further kinds as.
 const OTHER: &str = "other";

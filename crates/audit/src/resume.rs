@@ -1,4 +1,8 @@
 //! Where a journal is gone on with: the end of what the process before wrote.
+//!
+//! What this process writes first is a checkpoint, which signs everything before it. So it first holds what nobody signed yet
+//! to the newest checkpoint: to the chain, to the signature, and to how much may be left unsigned. Whoever can write to the
+//! files without having the key could otherwise have us sign what they made.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
@@ -9,78 +13,103 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
 
-use crate::chain::{Line, Link, MAX_LINE};
+use crate::backward::{Backward, Before, end_of_lines};
+use crate::chain::{ChainHash, Line, Link, MAX_LINE};
 use crate::files::list;
 use crate::journal::Rotation;
+use crate::signing::SigningKey;
 use crate::target::{Directory, FileMode, open_file};
+use crate::writer::Beginning;
 use crate::{AuditError, Entry, FileBegun, FileName, Torn, Why};
 
-/// How much is read at once on the way back from a file's end.
-const BLOCK: u64 = 64 * 1024;
+/// How much is read at once of what is torn.
+const BLOCK: usize = 64 * 1024;
 
 /// A journal that can be gone on with.
 pub(crate) struct Resumed {
     pub(crate) target: Directory,
-    pub(crate) link: Link,
-    /// Names the chain; none if there is none yet.
-    pub(crate) chain: Option<Box<str>>,
-    pub(crate) clean: bool,
-    pub(crate) torn: Option<Torn>,
+    pub(crate) beginning: Beginning,
 }
 
-/// The last complete line of a file.
-struct Tail {
-    /// Where the complete lines end.
+/// A file of the journal that was opened.
+struct Opened {
+    name: FileName,
+    path: PathBuf,
+    file: File,
+    /// Where its complete lines end.
     end: u64,
-    /// The last of them, without its line feed; none if there is none.
-    last: Option<Vec<u8>>,
 }
 
 /// What is to be known of the end of a chain.
 struct End {
     link: Link,
-    begun: FileBegun,
     clean: bool,
+    /// Lines after the newest checkpoint.
+    unsigned: u64,
 }
 
-/// Makes a directory for a journal, for its owner alone, unless there is one.
+/// Makes a directory for a journal, for its owner alone, unless there is one. What is made is on the disk then.
 ///
 /// # Errors
 /// [`AuditError::Open`].
 pub fn make_directory(directory: &Path) -> Result<(), AuditError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|error| AuditError::open(directory, error))
+    let error = |error| AuditError::open(directory, error);
+    let absolute = std::path::absolute(directory).map_err(error)?;
+    let absent: Vec<_> = absolute.ancestors().take_while(|path| !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(&absolute).map_err(error)?;
+    for parent in absent.into_iter().filter_map(Path::parent) {
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(error)?;
+    }
+    Ok(())
 }
 
-/// Takes the journal in `directory`, which is made if need be. Changes nothing of what is there.
-pub(crate) fn resume(directory: &Path, rotation: Rotation, now: SystemTime) -> Result<Resumed, AuditError> {
+/// Takes the journal in `directory`, which is made if need be. Changes nothing of what is there. Where no checkpoint says so,
+/// `most` lines may be unsigned.
+pub(crate) fn resume(
+    directory: &Path,
+    key: Option<&SigningKey>,
+    most: u64,
+    rotation: Rotation,
+    now: SystemTime,
+) -> Result<Resumed, AuditError> {
     let error = |error| AuditError::open(directory, error);
     make_directory(directory)?;
     let ours = (directory.to_owned(), lock(directory)?);
     let files = list(directory).map_err(error)?;
-    let Some((name, path)) = files.last().cloned() else {
+    let Some((newest, path)) = files.last().cloned() else {
         let target = Directory::fresh(ours, rotation, FileName::FIRST, Why::First, now).map_err(error)?;
-        return Ok(Resumed { target, link: Link::GENESIS, chain: None, clean: true, torn: None });
+        return Ok(Resumed { target, beginning: Beginning::default() });
     };
-    let error = |error| AuditError::open(&path, error);
-    let file = open_file(&path, FileMode::MustExist).map_err(error)?;
-    let tail = Tail::of(&file).map_err(error)?.ok_or_else(|| damaged(&path, LONG))?;
-    let torn = torn(&file, tail.end).map_err(error)?;
-    if let Some(last) = &tail.last {
-        let End { link, begun, clean } = end(&path, &file, last)?;
-        let target = Directory::resume(ours, rotation, (name, file), tail.end, begun.time).map_err(error)?;
-        return Ok(Resumed { target, link, chain: Some(begun.chain), clean: clean && torn.is_none(), torn });
+    // Files that were begun, and that nothing was written to, say nothing.
+    let mut last = None;
+    for at in (0..files.len()).rev() {
+        let opened = Opened::at(&files[at])?;
+        if opened.end > 0 {
+            last = Some((at, opened));
+            break;
+        }
     }
-    // The process before had just begun it. The chain ends in the file before.
-    let before = files.len().checked_sub(2).map(|before| &files[before].1);
-    let before = before.map(end_of).transpose()?;
-    let why = if before.is_some() { Why::Rotation } else { Why::First };
-    let target = Directory::fresh(ours, rotation, name, why, now).map_err(error)?;
-    let (link, chain, clean) = match before {
-        Some(End { link, begun, clean }) => (link, Some(begun.chain), clean && torn.is_none()),
-        None => (Link::GENESIS, None, torn.is_none()),
+    let torn = torn_of(&path)?;
+    let Some((at, opened)) = last else {
+        if files[0].0 != FileName::FIRST {
+            return Err(damaged(&files[0].1, NOTHING));
+        }
+        let target = Directory::fresh(ours, rotation, newest, Why::First, now).map_err(error)?;
+        let beginning = Beginning { clean: torn.is_none(), torn, ..Beginning::default() };
+        return Ok(Resumed { target, beginning });
     };
-    Ok(Resumed { target, link, chain, clean, torn })
+    let begun = opened.beginning()?;
+    let End { link, clean, unsigned } = end(&files[..=at], key, most)?;
+    let clean = clean && torn.is_none();
+    let beginning = Beginning { link, chain: Some(begun.chain), clean, unsigned, torn };
+    let error = |error| AuditError::open(&path, error);
+    let Opened { name, file, end, .. } = opened;
+    let target = match name == newest {
+        true => Directory::resume(ours, rotation, (name, file), end, begun.time),
+        // The process before had just begun it. The chain ends in a file before.
+        false => Directory::fresh(ours, rotation, newest, Why::Rotation, now),
+    };
+    Ok(Resumed { target: target.map_err(error)?, beginning })
 }
 
 /// Keeps other processes out for as long as what is returned is open.
@@ -93,76 +122,110 @@ fn lock(directory: &Path) -> Result<File, AuditError> {
     }
 }
 
+// === What is wrong ===
+
 const LONG: &str = "ends in a line that is too long";
-const UNREADABLE: &str = "ends in a line that is not as it was written";
+const UNREADABLE: &str = "has a line after its newest checkpoint that is not as it was written";
+const CUT: &str = "has a line after its newest checkpoint that does not follow from the one before it";
 const NO_BEGINNING: &str = "does not begin as a file of the journal does";
+const NOTHING: &str = "has nothing in it, and what came before it is not here";
+const NO_CHECKPOINT: &str = "has lines that no checkpoint signs, and what came before them is not here";
+const BAD_SIGNATURE: &str = "has a newest checkpoint that the signing key did not sign";
+const TOO_MANY: &str = "has more lines after its newest checkpoint than are ever left unsigned";
 
 fn damaged(path: &Path, what: &'static str) -> AuditError {
     AuditError::Damaged { path: path.to_owned(), what }
 }
 
-/// The end of a chain that ends in the file at `path`.
-fn end_of(path: &PathBuf) -> Result<End, AuditError> {
-    let error = |error| AuditError::open(path, error);
-    let file = open_file(path, FileMode::MustExist).map_err(error)?;
-    let tail = Tail::of(&file).map_err(error)?;
-    let last = tail.and_then(|tail| tail.last).ok_or_else(|| damaged(path, UNREADABLE))?;
-    end(path, &file, &last)
-}
+// === The end of the chain ===
 
-/// What `last`, the last line of `file`, and its first one say.
-fn end(path: &Path, file: &File, last: &[u8]) -> Result<End, AuditError> {
-    let line = Line::parse(last).filter(Line::is_authentic).ok_or_else(|| damaged(path, UNREADABLE))?;
-    let begun = beginning(file).map_err(|error| AuditError::open(path, error))?;
-    let begun = begun.ok_or_else(|| damaged(path, NO_BEGINNING))?;
-    let clean = matches!(line.entry(), Ok(Entry::Checkpoint(checkpoint)) if checkpoint.why == Why::Shutdown);
-    Ok(End { link: Link { sequence: line.sequence, hash: line.hash }, begun, clean })
-}
-
-/// What the first line of a file says.
-fn beginning(file: &File) -> io::Result<Option<FileBegun>> {
-    let mut bytes = vec![0; MAX_LINE];
-    let read = read_up_to(file, &mut bytes, 0)?;
-    let first = bytes[..read].split(|byte| *byte == b'\n').next().and_then(Line::parse);
-    Ok(match first.map(|line| line.entry()) {
-        Some(Ok(Entry::File(begun))) => Some(begun),
-        _ => None,
-    })
-}
-
-impl Tail {
-    /// None if the last line is longer than any line is.
-    fn of(file: &File) -> io::Result<Option<Self>> {
-        let end = last_line_feed(file, file.metadata()?.len())?.map_or(0, |at| at + 1);
-        let Some(before) = end.checked_sub(1) else { return Ok(Some(Self { end, last: None })) };
-        let start = last_line_feed(file, before)?.map_or(0, |at| at + 1);
-        if before - start > MAX_LINE as u64 {
-            return Ok(None);
+/// The end of the chain that `files` have, held to its newest checkpoint.
+fn end(files: &[(FileName, PathBuf)], key: Option<&SigningKey>, most: u64) -> Result<End, AuditError> {
+    let mut end: Option<End> = None;
+    // Of the line after: its number, and what it says of the one before it.
+    let mut after: Option<(u64, ChainHash)> = None;
+    for file in files.iter().rev() {
+        let opened = Opened::at(file)?;
+        let mut lines = Backward::from(&opened.file, opened.end);
+        loop {
+            let line = match lines.line().map_err(|error| AuditError::open(&opened.path, error))? {
+                Before::Line(line) => line,
+                Before::TooLong => return Err(damaged(&opened.path, LONG)),
+                Before::Nothing => break,
+            };
+            let line = Line::parse(&line).filter(Line::is_authentic);
+            let line = line.ok_or_else(|| damaged(&opened.path, UNREADABLE))?;
+            if after.is_some_and(|after| (line.sequence.saturating_add(1), line.hash) != after) {
+                return Err(damaged(&opened.path, CUT));
+            }
+            after = Some((line.sequence, line.previous));
+            let end = end.get_or_insert_with(|| End::at(&line));
+            if line.is_checkpoint() {
+                hold_to(&line, key, end.unsigned).map_err(|what| damaged(&opened.path, what))?;
+                return Ok(End { ..*end });
+            }
+            end.unsigned += 1;
         }
-        let mut last = vec![0; (before - start) as usize];
-        file.read_exact_at(&mut last, start)?;
-        Ok(Some(Self { end, last: Some(last) }))
+    }
+    // The process before was killed in the middle of its first write, or else somebody took the checkpoint away.
+    let path = files.last().map_or(Path::new(""), |(_, path)| path);
+    let begins = after == Some((1, ChainHash::GENESIS));
+    end.filter(|end| begins && end.unsigned <= most).ok_or_else(|| damaged(path, NO_CHECKPOINT))
+}
+
+/// Holds the newest checkpoint, after which there are `unsigned` lines, to its signature and to what it promises.
+fn hold_to(checkpoint: &Line<'_>, key: Option<&SigningKey>, unsigned: u64) -> Result<(), &'static str> {
+    if let Some(key) = key {
+        let (body, id, signature) = checkpoint.signed().ok_or(BAD_SIGNATURE)?;
+        if id != *key.id() {
+            // Its public part is not here; whoever verifies the journal has to have it.
+            tracing::warn!(%id, "another key signed the newest checkpoint of the audit journal; verify it with both");
+        } else if !key.public_key().verifies(body, &signature) {
+            return Err(BAD_SIGNATURE);
+        }
+    }
+    let broken = checkpoint.promise().is_some_and(|within| unsigned > within);
+    if broken { Err(TOO_MANY) } else { Ok(()) }
+}
+
+impl End {
+    fn at(last: &Line<'_>) -> Self {
+        let clean =
+            matches!(last.entry(), Ok(Entry::Checkpoint(checkpoint)) if checkpoint.why == Why::Shutdown);
+        Self { link: Link { sequence: last.sequence, hash: last.hash }, clean, unsigned: 0 }
     }
 }
 
-/// Where the last line feed before `end` is.
-fn last_line_feed(file: &File, mut end: u64) -> io::Result<Option<u64>> {
-    let mut block = vec![0; BLOCK as usize];
-    while end > 0 {
-        let start = end.saturating_sub(BLOCK);
-        let block = &mut block[..(end - start) as usize];
-        file.read_exact_at(block, start)?;
-        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(Some(start + at as u64));
-        }
-        end = start;
+// === Files ===
+
+impl Opened {
+    fn at((name, path): &(FileName, PathBuf)) -> Result<Self, AuditError> {
+        let opened = open_file(path, FileMode::MustExist).and_then(|file| Ok((end_of_lines(&file)?, file)));
+        let (end, file) = opened.map_err(|error| AuditError::open(path, error))?;
+        Ok(Self { name: *name, path: path.clone(), file, end })
     }
-    Ok(None)
+
+    /// What its first line says.
+    fn beginning(&self) -> Result<FileBegun, AuditError> {
+        let mut bytes = vec![0; MAX_LINE];
+        let read =
+            read_up_to(&self.file, &mut bytes, 0).map_err(|error| AuditError::open(&self.path, error))?;
+        let first = bytes[..read].split(|byte| *byte == b'\n').next().and_then(Line::parse);
+        match first.map(|line| line.entry()) {
+            Some(Ok(Entry::File(begun))) => Ok(begun),
+            _ => Err(damaged(&self.path, NO_BEGINNING)),
+        }
+    }
 }
 
-/// What is after the complete lines.
+/// What is after the complete lines of the file at `path`.
+fn torn_of(path: &Path) -> Result<Option<Torn>, AuditError> {
+    let torn = open_file(path, FileMode::MustExist).and_then(|file| torn(&file, end_of_lines(&file)?));
+    torn.map_err(|error| AuditError::open(path, error))
+}
+
 fn torn(file: &File, end: u64) -> io::Result<Option<Torn>> {
-    let (mut at, mut hash, mut block) = (end, Context::new(&SHA256), vec![0; BLOCK as usize]);
+    let (mut at, mut hash, mut block) = (end, Context::new(&SHA256), vec![0; BLOCK]);
     loop {
         let read = read_up_to(file, &mut block, at)?;
         if read == 0 {

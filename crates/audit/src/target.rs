@@ -82,8 +82,8 @@ pub(crate) struct Directory {
     /// When it was begun.
     begun: SystemTime,
     fresh: Option<Why>,
-    /// Held for as long as the directory is ours.
-    _lock: File,
+    /// The directory itself, locked for as long as it is ours.
+    lock: File,
 }
 
 /// What a file may hold after its lines.
@@ -108,7 +108,7 @@ impl Directory {
         begun: SystemTime,
     ) -> io::Result<Self> {
         let rest = if file.metadata()?.len() == length { Rest::Nothing } else { Rest::HalfALine };
-        Ok(Self { path, rotation, name, file, length, rest, begun, fresh: None, _lock: lock })
+        Ok(Self { path, rotation, name, file, length, rest, begun, fresh: None, lock })
     }
 
     /// A directory with a file of which no line is kept.
@@ -120,6 +120,8 @@ impl Directory {
         now: SystemTime,
     ) -> io::Result<Self> {
         let file = open_file(&path.join(name.to_string()), FileMode::CreateIfAbsent)?;
+        // Without it a crash of the machine may leave what is written to the file without a name.
+        lock.sync_all()?;
         let resumed = Self::resume((path, lock), rotation, (name, file), 0, now)?;
         Ok(Self { fresh: Some(why), ..resumed })
     }
@@ -171,13 +173,18 @@ impl Target for Directory {
 
     fn begin(&mut self, why: Why, now: SystemTime) -> io::Result<()> {
         let mut name = self.name.next();
-        let file = loop {
-            match open_file(&self.path.join(name.to_string()), FileMode::CreateNew) {
+        let (path, file) = loop {
+            let path = self.path.join(name.to_string());
+            match open_file(&path, FileMode::CreateNew) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => name = name.next(),
-                opened => break opened?,
+                opened => break (path, opened?),
             }
         };
-        File::open(&self.path)?.sync_all()?;
+        if let Err(error) = self.lock.sync_all() {
+            // Otherwise each attempt would leave an empty file. If this fails as well, an empty file does no harm.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
         (self.name, self.file, self.begun) = (name, file, now);
         (self.length, self.rest, self.fresh) = (0, Rest::Nothing, Some(why));
         Ok(())

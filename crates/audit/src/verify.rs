@@ -37,6 +37,9 @@ pub struct Report {
     pub checkpoints: u64,
     /// Whether their signatures were verified.
     pub signatures_verified: bool,
+    /// Lines that a process did not get to sign before it was killed, and that the next one signed as it found them. Until
+    /// then they rested on their hashes alone.
+    pub taken_over: u64,
     /// Lines after the last checkpoint. They rest on their hashes alone: whoever can write the file can make them anew.
     pub unsigned: u64,
     /// The first thing that is wrong; none if nothing is.
@@ -64,6 +67,8 @@ pub fn verify<R: BufRead>(
     let mut verifier = Verifier {
         options,
         report: Report { signatures_verified: !options.keys.is_empty(), ..Report::default() },
+        within: None,
+        begins: false,
     };
     while let Some((file, reader)) = files.next() {
         verifier.report.files += 1;
@@ -103,6 +108,10 @@ fn comes_later<R: BufRead>(
 struct Verifier<'a> {
     options: &'a Options,
     report: Report,
+    /// Within how many lines the next checkpoint comes, as the last one says.
+    within: Option<u64>,
+    /// Whether the line before begins a file.
+    begins: bool,
 }
 
 impl Verifier<'_> {
@@ -141,11 +150,19 @@ impl Verifier<'_> {
         {
             return Err(Fault::NotAsNoted);
         }
+        if line.is_of_type(b"started") {
+            // The process that begins wrote the line before as well, if that begins a file.
+            self.report.taken_over += self.report.unsigned.saturating_sub(u64::from(self.begins));
+        }
+        self.begins = line.is_of_type(b"file");
         self.report.unsigned += 1;
         if line.is_checkpoint() {
             self.checkpoint(line)?;
             self.report.checkpoints += 1;
             self.report.unsigned = 0;
+            self.within = line.promise();
+        } else if let Some(most) = self.within.filter(|most| self.report.unsigned > *most) {
+            return Err(Fault::Unsigned { most });
         }
         self.report.records += 1;
         self.report.first.get_or_insert(line.sequence);
@@ -175,6 +192,10 @@ impl Verifier<'_> {
     /// What should have been there and was not.
     fn too_short(&self) -> Option<Finding> {
         let last = self.report.last.unwrap_or(0);
+        let first = self.report.first.unwrap_or(0);
+        if let Some((sequence, _)) = self.options.noted.iter().find(|(sequence, _)| *sequence < first) {
+            return Some(Finding::nowhere(Fault::NotHere, *sequence));
+        }
         let noted = self
             .options
             .noted
@@ -184,7 +205,7 @@ impl Verifier<'_> {
             .min();
         let unsigned = !self.options.keys.is_empty() && self.report.checkpoints == 0;
         let sequence = noted.or_else(|| (unsigned || last == 0).then_some(last + 1))?;
-        Some(Finding { fault: Fault::TooShort, file: String::new(), line: 0, offset: 0, sequence })
+        Some(Finding::nowhere(Fault::TooShort, sequence))
     }
 }
 

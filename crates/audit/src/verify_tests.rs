@@ -9,6 +9,9 @@ use crate::chain::Link;
 use crate::record::tests::record;
 use crate::{Checkpoint, Entry, FileBegun, SigningKey, Why};
 
+/// Within how many lines the checkpoints of these chains say that the next one comes.
+const WITHIN: u64 = 6;
+
 /// A chain as it was written: lines of files.
 #[derive(Clone)]
 struct Chain {
@@ -28,7 +31,8 @@ fn chain(files: usize, decisions: usize) -> Chain {
     let mut link = Link::GENESIS;
     let files = (1..=files).map(|number| {
         let begun = FileBegun { time, format: 1, chain: "c".into(), file: number as u64, why: Why::First };
-        let checkpoint = Checkpoint { time, why: Why::Rotation, key_id: Some(key.id().clone()) };
+        let key_id = Some(key.id().clone());
+        let checkpoint = Checkpoint { time, why: Why::Rotation, key_id, within: Some(WITHIN) };
         let decisions = (0..decisions).map(|n| Entry::Decision(record(&format!("r{n}"))));
         let entries = std::iter::once(Entry::File(begun)).chain(decisions);
         let entries = entries.map(|entry| (entry, None));
@@ -154,6 +158,39 @@ fn p7_a_chain_that_was_made_anew_has_no_valid_signature_and_not_the_hashes_that_
 }
 
 #[test]
+fn p7_more_than_ever_goes_unsigned_was_put_there_by_somebody_without_the_key() {
+    let mut chain = chain(2, 4);
+    let last = Line::parse(chain.files[1][5].trim_ascii_end()).unwrap();
+    let mut link = Link { sequence: last.sequence, hash: last.hash };
+    for n in 1..=WITHIN {
+        let mut forged = Vec::new();
+        link.append(&mut forged, &Entry::Decision(record("forged")), None).unwrap();
+        chain.files[1].push(forged);
+        assert_eq!(
+            (chain.verify().finding, chain.verify().unsigned),
+            (None, n),
+            "as a killed process leaves it"
+        );
+    }
+    let mut forged = Vec::new();
+    link.append(&mut forged, &Entry::Decision(record("forged")), None).unwrap();
+    chain.files[1].push(forged);
+    assert_eq!(chain.found(), (Fault::Unsigned { most: WITHIN }, name(1), 13, 19));
+}
+
+#[test]
+fn p7_a_record_that_was_noted_and_is_elsewhere_is_not_taken_for_verified() {
+    let mut chain = chain(3, 4);
+    let hashes = |line: &Vec<u8>| Line::parse(line.trim_ascii_end()).unwrap().hash;
+    let (early, late) = (hashes(&chain.files[0][2]), hashes(&chain.files[1][2]));
+    chain.files.remove(0);
+    let noted = |noted| chain.verify_with(&Options { partial: true, noted, ..Options::default() }).finding;
+    assert_eq!(noted(vec![(9, late)]), None);
+    let finding = noted(vec![(9, late), (3, early)]).unwrap();
+    assert_eq!((finding.fault, finding.sequence), (Fault::NotHere, 3));
+}
+
+#[test]
 fn p7_a_signature_of_something_else_is_named() {
     let mut chain = chain(1, 4);
     let (key, mut forged) = (key(), Vec::new());
@@ -161,7 +198,7 @@ fn p7_a_signature_of_something_else_is_named() {
     let before = Link { sequence: before.sequence, hash: before.hash };
     let mut link = before;
     let time = std::time::SystemTime::UNIX_EPOCH;
-    let pretended = Checkpoint { time, why: Why::Time, key_id: Some(chain.key.id()) };
+    let pretended = Checkpoint { time, why: Why::Time, key_id: Some(chain.key.id()), within: None };
     link.append(&mut forged, &Entry::Checkpoint(pretended.clone()), Some(&key)).unwrap();
     chain.files[0][5] = forged;
     assert_eq!(chain.found(), (Fault::BadSignature, name(0), 6, 6));

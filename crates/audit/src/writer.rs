@@ -11,12 +11,17 @@ use tokio::sync::{mpsc, oneshot};
 use crate::chain::Link;
 use crate::journal::{JournalSettings, OnFailure, Shared};
 use crate::losses::Lost;
+use crate::refusals::MAX_KINDS;
 use crate::signing::SigningKey;
 use crate::target::Target;
 use crate::{AuditError, Checkpoint, Checkpoints, Entry, FileBegun, Record, Started, Torn, Why};
 
 /// Records written with one system call at most. A line is mostly below 1 KiB, so that a group is a quarter of a megabyte.
 const MAX_GROUP: usize = 256;
+
+/// Lines of one write at most: a group, what was counted of strangers, and what begins a file, a process or tells of a gap.
+/// The latter a few times over, for processes that were killed in the middle of their first write.
+pub(crate) const MOST_AT_ONCE: u64 = (MAX_GROUP + MAX_KINDS + 128) as u64;
 
 /// What the buffer of lines keeps of its room from one group to the next.
 const MAX_BUFFER: usize = 1024 * 1024;
@@ -26,6 +31,9 @@ const FORMAT: u32 = 1;
 
 /// How long after a file could not be begun that is tried again. The one before is full or old, and still good.
 const BEGIN_AGAIN: Duration = Duration::from_secs(60);
+
+/// The same where the one before is not to be written to any more, so that nothing is recorded meanwhile.
+const BEGIN_AGAIN_SOON: Duration = Duration::from_secs(1);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -44,13 +52,15 @@ pub(crate) struct Beginning {
     pub(crate) link: Link,
     pub(crate) chain: Option<Box<str>>,
     pub(crate) clean: bool,
+    /// Lines after the last checkpoint.
+    pub(crate) unsigned: u64,
     pub(crate) torn: Option<Torn>,
 }
 
 /// A chain that has not begun.
 impl Default for Beginning {
     fn default() -> Self {
-        Self { link: Link::GENESIS, chain: None, clean: true, torn: None }
+        Self { link: Link::GENESIS, chain: None, clean: true, unsigned: 0, torn: None }
     }
 }
 
@@ -90,7 +100,7 @@ impl<T: Target> Writer<T> {
         settings: JournalSettings,
         shared: Arc<Shared>,
     ) -> Result<Self, AuditError> {
-        let Beginning { link, chain, clean, torn } = beginning;
+        let Beginning { link, chain, clean, unsigned, torn } = beginning;
         let started = Started {
             time: clock.wall(),
             deployment: settings.deployment.clone(),
@@ -99,6 +109,7 @@ impl<T: Target> Writer<T> {
             on_failure: settings.on_failure,
             key_id: key.as_ref().map(|key| key.id().clone()),
             clean,
+            unsigned,
             torn,
         };
         Ok(Self {
@@ -110,7 +121,7 @@ impl<T: Target> Writer<T> {
             chain: chain.map_or_else(new_chain, Ok)?,
             lines: Vec::new(),
             first: vec![Entry::Started(started)],
-            unsigned: 0,
+            unsigned,
             unsigned_since: None,
             begin_after: clock.now(),
             failing: false,
@@ -233,7 +244,14 @@ impl<T: Target> Writer<T> {
             if !self.failing {
                 tracing::error!("the file of the audit journal is not as it was left; another one is begun");
             }
-            return self.target.begin(why, now);
+            if self.clock.now() < self.begin_after {
+                return Err(io::Error::other("another file cannot be begun yet"));
+            }
+            let begun = self.target.begin(why, now);
+            if begun.is_err() {
+                self.begin_after = self.clock.now() + BEGIN_AGAIN_SOON;
+            }
+            return begun;
         }
         if self.clock.now() < self.begin_after {
             return Ok(());
@@ -246,7 +264,15 @@ impl<T: Target> Writer<T> {
         Ok(())
     }
 
+    /// Why what is written now must end in a checkpoint, even if none is due. Whoever goes on with the chain, or verifies what
+    /// is kept of it, looks for the newest one: a file is never without, even if the one before is moved away.
+    fn owed(&self) -> Option<Why> {
+        let starts = self.first.iter().any(|entry| matches!(entry, Entry::Started(_)));
+        if starts { Some(Why::Start) } else { self.target.fresh().map(|(_, why)| why) }
+    }
+
     fn put(&mut self, group: &mut [Pending], checkpoint: Option<Why>) -> io::Result<()> {
+        let checkpoint = checkpoint.or_else(|| self.owed());
         let lost = self.shared.losses.take();
         let now = self.clock.wall();
         let link = self.encode(group, checkpoint, lost.as_ref(), now);
@@ -291,12 +317,16 @@ impl<T: Target> Writer<T> {
         }
         for pending in group {
             if let Err(error) = link.append(&mut self.lines, &pending.entry, None) {
+                if let Entry::Decision(record) = &pending.entry {
+                    self.shared.losses.count(record, &error, now);
+                }
                 pending.kept.take().into_iter().for_each(|kept| drop(kept.send(Err(error.clone()))));
             }
         }
         if let Some(why) = checkpoint {
             let key_id = self.key.as_ref().map(|key| key.id().clone());
-            let entry = Entry::Checkpoint(Checkpoint { time: now, why, key_id });
+            let within = Some(self.settings.checkpoints.within());
+            let entry = Entry::Checkpoint(Checkpoint { time: now, why, key_id, within });
             if let Err(error) = link.append(&mut self.lines, &entry, self.key.as_ref()) {
                 tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint is lost");
             }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use leasehold_audit::{AnswerSource, Entry, Follower, Line, Lines, Outcome, Record, list};
+use leasehold_audit::{AnswerSource, Entry, Follower, Line, Lines, Outcome, Piece, Record, list};
 use leasehold_client::{SystemClock, TenantId};
 use leasehold_clock::TimeSource;
 
@@ -76,22 +76,29 @@ fn since(text: &str) -> Result<SystemTime, String> {
 }
 
 pub(super) fn show(args: &Show, output: Output) -> Result<(), Failure> {
+    let mut printer = Printer { filter: &args.filter, output, bad: 0 };
     for (name, path) in list(&args.journal.directory()?)? {
         let mut lines = Lines::new(super::open(&path)?);
-        while let Some(line) = lines.complete()? {
-            print(line, &args.filter, output, &name.to_string())?;
+        let mut number = 0_u64;
+        while let Some(piece) = lines.complete()? {
+            number += 1;
+            match piece {
+                Piece::Line(text) => printer.line(text, &format!("{name}:{number}"))?,
+                Piece::TooLong => printer.warn(&format!("{name}:{number}"), LONG),
+            }
         }
     }
-    Ok(())
+    printer.end()
 }
 
 pub(super) async fn tail(args: &Tail, output: Output) -> Result<(), Failure> {
     let clock = SystemClock::start();
     let mut follower = Follower::from_last(&args.journal.directory()?, args.lines)?;
+    let mut printer = Printer { filter: &args.filter, output, bad: 0 };
     let follow = async {
         loop {
             for line in follower.poll()? {
-                print(&line, &args.filter, output, "the journal")?;
+                printer.line(&line, "the journal")?;
             }
             if !args.follow {
                 return Ok::<(), Failure>(());
@@ -100,22 +107,53 @@ pub(super) async fn tail(args: &Tail, output: Output) -> Result<(), Failure> {
         }
     };
     tokio::select! {
-        ended = follow => ended,
-        () = shutdown::told_to_end()? => Ok(()),
+        ended = follow => ended?,
+        () = shutdown::told_to_end()? => {}
     }
+    printer.end()
 }
 
-/// Prints a line of the journal if it is meant: as it is for programs, in columns for people.
-fn print(text: &[u8], filter: &Filter, output: Output, place: &str) -> Result<(), Failure> {
-    let parsed = Line::parse(text).and_then(|line| Some((line.sequence, line.entry().ok()?)));
-    let Some((sequence, entry)) = parsed else {
-        output.note(&format!("{place} holds a line that cannot be read; see `leasehold audit verify`"));
-        return Ok(());
-    };
-    match (filter.means(&entry), output.is_json()) {
-        (false, _) => Ok(()),
-        (true, true) => output.line(&String::from_utf8_lossy(text)),
-        (true, false) => output.line(&in_columns(sequence, &entry)),
+const CHANGED: &str = "it was changed: its hash is not that of its bytes";
+const UNKNOWN: &str = "it does not say what this version can read";
+const LONG: &str = "it is longer than any record";
+
+/// Prints what is meant, and keeps count of what cannot be relied on: that is warned of and not printed.
+struct Printer<'a> {
+    filter: &'a Filter,
+    output: Output,
+    bad: u64,
+}
+
+impl Printer<'_> {
+    /// Prints a line of the journal if it is meant: as it is for programs, in columns for people.
+    fn line(&mut self, text: &[u8], place: &str) -> Result<(), Failure> {
+        let Some(line) = Line::parse(text).filter(Line::is_authentic) else {
+            self.warn(place, CHANGED);
+            return Ok(());
+        };
+        let Ok(entry) = line.entry() else {
+            self.warn(place, UNKNOWN);
+            return Ok(());
+        };
+        match (self.filter.means(&entry), self.output.is_json()) {
+            (false, _) => Ok(()),
+            (true, true) => self.output.line(&String::from_utf8_lossy(text)),
+            (true, false) => self.output.line(&in_columns(line.sequence, &entry)),
+        }
+    }
+
+    fn warn(&mut self, place: &str, what: &str) {
+        self.bad += 1;
+        self.output.warn(&format!("a line is left out ({place}): {what}"));
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        match self.bad {
+            0 => Ok(()),
+            bad => Err(Failure::broken(format!(
+                "{bad} lines are not as they were written; `leasehold audit verify` says more"
+            ))),
+        }
     }
 }
 

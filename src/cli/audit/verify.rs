@@ -61,7 +61,7 @@ pub(super) fn run(args: &Verify, output: Output) -> Result<(), Failure> {
 }
 
 fn text(report: &Report) -> String {
-    let Report { files, records, checkpoints, unsigned, .. } = report;
+    let Report { files, records, checkpoints, taken_over, unsigned, .. } = report;
     let verdict = if report.is_intact() { "intact" } else { "BROKEN; until then in order" };
     let mut text = format!("{verdict}: {records} records in {files} files, {checkpoints} checkpoints");
     // Writing to a string does not fail.
@@ -69,6 +69,13 @@ fn text(report: &Report) -> String {
         true => write!(text, " with valid signatures"),
         false => write!(text, " (signatures not verified: name the key with --public-key)"),
     };
+    if *taken_over > 0 {
+        let _ = write!(
+            text,
+            "\nleft unsigned by processes that did not end by themselves: {taken_over} records, which rested on their hashes \
+             alone until the next start"
+        );
+    }
     if *unsigned > 0 {
         let _ =
             write!(text, "\nafter the last checkpoint: {unsigned} records, which rest on their hashes alone");
