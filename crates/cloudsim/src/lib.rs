@@ -23,6 +23,7 @@ pub mod error;
 mod exchange;
 pub mod faults;
 pub mod gcp;
+mod issued;
 pub mod issuer;
 mod jwt;
 pub mod log;

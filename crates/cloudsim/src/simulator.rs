@@ -22,6 +22,7 @@ use crate::control::http::ControlHandler;
 use crate::error::SimError;
 use crate::faults::Faults;
 use crate::gcp;
+use crate::issued::Issued;
 use crate::log::CallLog;
 use crate::secret::SecretText;
 use crate::server::{Handler, Listener};
@@ -169,6 +170,7 @@ pub(crate) struct Shared {
     pub(crate) azure: azure::world::World,
     pub(crate) gcp: gcp::world::World,
     pub(crate) tenants: crate::tenants::Registry,
+    pub(crate) issued: Issued,
 }
 
 /// A running simulator. Dropping it stops its listeners; [`Simulator::shutdown`] also waits for them.
@@ -224,6 +226,7 @@ impl Simulator {
             azure: azure::world::World::default(),
             gcp: gcp::world::World::new(endpoints.gcp.clone()),
             tenants: crate::tenants::Registry::default(),
+            issued: Issued::default(),
             config,
         });
         let simulator = Self {

@@ -20,6 +20,7 @@ use crate::clock::SimClock;
 use crate::error::SimError;
 use crate::faults::{FaultId, FaultSpec, FaultStatus};
 use crate::log::{CallQuery, CallRecord};
+use crate::secret::SecretText;
 use crate::simulator::Shared;
 use crate::tenants::TenantsControl;
 
@@ -113,6 +114,12 @@ impl Control {
     /// Forgets all calls.
     pub fn clear_calls(&self) {
         self.shared.log.clear();
+    }
+
+    /// The secrets of the sessions that tenants' principals were issued, oldest first: secret access keys and session
+    /// tokens on AWS, access tokens elsewhere. For tests that look for them where they should be no more.
+    pub fn issued_secrets(&self) -> Vec<SecretText> {
+        self.shared.issued.all()
     }
 
     /// The simulator's clock.

@@ -91,6 +91,7 @@ fn generate_access_token(
     let expires_at = now.plus(lifetime);
     let token = Token { principal, scopes, expires_at };
     let text = state.tokens.issue(token, now).map_err(|_| GcpError::internal())?;
+    shared.issued.note(text.clone());
     Ok(json!({"accessToken": text.expose(), "expireTime": expires_at.iso()}))
 }
 

@@ -178,6 +178,8 @@ fn grant(shared: &Shared, caller: &Caller, wanted: Wanted<'_>, seconds: u32) -> 
     };
     let session =
         issue(&mut shared.aws.write(), new, caller.now).map_err(|_| AwsError::internal(Service::Sts))?;
+    shared.issued.note(session.secret.clone());
+    shared.issued.note(session.token.clone());
     Ok(answer(&session, packed_percent))
 }
 

@@ -16,6 +16,7 @@ use crate::azure::world::directory::{Directory, Principal};
 use crate::clock::Timestamp;
 use crate::error::SimError;
 use crate::log::CallFacts;
+use crate::secret::SecretText;
 use crate::simulator::Shared;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -68,6 +69,7 @@ pub(super) fn token(call: &EntraCall, shared: &Shared, facts: &mut CallFacts) ->
         lifetime: Duration::from_secs(state.token_seconds.into()),
     };
     let token = issued.version_1(state.token_epoch, now).map_err(|_| AzureError::internal())?;
+    shared.issued.note(SecretText::new(token.clone()));
     Ok(json!({
         "token_type": "Bearer",
         "expires_in": state.token_seconds,
