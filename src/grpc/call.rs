@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_api::convert::tenant_id;
 use leasehold_audit::{Outcome, Stranger};
 use leasehold_clock::TimeSource;
 use leasehold_ids::{BindingName, TenantId};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 
-use super::connection::Connection;
+use super::connection::{Connection, Unread};
 use super::deadline;
 use super::decode::Witness;
 use crate::status::Refusal;
@@ -84,6 +85,27 @@ impl Calls {
         }
     }
 
+    /// [`Calls::unary`] for a request that brings plaintext of the tenant of the name `about`, whatever becomes of it.
+    pub(crate) async fn bringing<Q, A, F>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+        about: String,
+        handle: impl FnOnce(Call, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        F: Future<Output = Result<A, Refusal>>,
+    {
+        let call = Call::of(&request)?;
+        match (method.parse(), tenant_id("tenant", &about)) {
+            (Ok(what), Ok(tenant)) if self.service.allows(&call.caller, what, &tenant) => {
+                call.connection.brings(&tenant);
+            }
+            _ => call.refuses(),
+        }
+        self.unary(method, request, about, handle).await.inspect_err(|_| call.refuses())
+    }
+
     /// Records a refusal that the service knows nothing of.
     pub(crate) async fn record(&self, method: &str, caller: &Caller, about: &str, refusal: &Refusal) {
         let outcome = match refusal {
@@ -129,6 +151,9 @@ impl Call {
         let connection = request.extensions().get::<Arc<Connection>>().cloned();
         let internal = || Refusal::from(LeaseError::Internal("a request without its connection")).status("");
         let connection = connection.ok_or_else(internal)?;
+        if let Some(unread) = request.extensions().get::<Arc<Unread>>() {
+            unread.read();
+        }
         let chosen = request.metadata().get(REQUEST_ID);
         let request_id = request_id(chosen.map(MetadataValue::as_encoded_bytes));
         let caller = Caller { identity: connection.identity().clone(), request_id };
@@ -138,6 +163,11 @@ impl Call {
     /// Completes when the call's connection is to be closed.
     pub(crate) async fn connection_closes(&self) {
         self.connection.to_close().await;
+    }
+
+    /// Plaintext that came with the call is refused.
+    pub(crate) fn refuses(&self) {
+        self.connection.refuses();
     }
 
     /// Plaintext that is under `binding`'s lease is about to travel on this call's connection.

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use leasehold_authz::Identity;
-use leasehold_ids::BindingName;
+use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{LeaseEvent, LeaseState};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
-/// Bindings that one connection remembers having carried. Beyond it the connection counts as having carried everything.
+/// Of how much one connection remembers that it carried it. Beyond it the connection counts as having carried everything.
 const MAX_CARRIED: usize = 1024;
 
 /// One connection.
@@ -24,12 +24,53 @@ pub(crate) struct Connection {
     called: AtomicBool,
     carried: Mutex<Carried>,
     close: CancellationToken,
+    refused: CancellationToken,
+    answers: Mutex<Answers>,
+}
+
+/// Answers with plaintext.
+#[derive(Debug, Default)]
+struct Answers {
+    /// How many have not left yet, by their bindings.
+    untaken: BTreeMap<BindingName, usize>,
+    ended: Ended,
+}
+
+/// Whose leases ended while they had plaintext on a connection.
+#[derive(Debug)]
+enum Ended {
+    These(BTreeSet<BindingName>),
+    /// Nobody knows.
+    Any,
 }
 
 #[derive(Debug)]
 enum Carried {
-    These(BTreeSet<BindingName>),
+    These(BTreeSet<Cargo>),
     Everything,
+}
+
+/// Whose plaintext it was.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Cargo {
+    Of(BindingName),
+    /// It came with a request and may have been refused before it was under any binding.
+    From(TenantId),
+}
+
+/// A request that nobody has read yet. If nobody ever does, because it is malformed, too large or was cut off, nobody knows
+/// what it brought, and its connection is closed.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    connection: Arc<Connection>,
+    read: AtomicBool,
+}
+
+/// An answer with plaintext that has not left yet.
+#[derive(Debug)]
+pub(crate) struct Untaken {
+    connection: Arc<Connection>,
+    binding: BindingName,
 }
 
 /// Every open connection.
@@ -73,12 +114,33 @@ impl Connection {
         self.close.cancel();
     }
 
+    /// Completes when plaintext that it brought was refused.
+    pub(crate) async fn has_refused(&self) {
+        self.refused.cancelled().await;
+    }
+
+    /// Plaintext that it brought is refused: no lease is certain to end with which it could go.
+    pub(crate) fn refuses(&self) {
+        self.refused.cancel();
+    }
+
+    /// Plaintext under `binding` travels on it.
     pub(crate) fn carries(&self, binding: &BindingName) {
+        self.remember(Cargo::Of(binding.clone()));
+    }
+
+    /// A request brings plaintext that is to be `tenant`'s. Its caller may ask that of the tenant: otherwise the connection
+    /// would tell a stranger when the tenant's leases end.
+    pub(crate) fn brings(&self, tenant: &TenantId) {
+        self.remember(Cargo::From(tenant.clone()));
+    }
+
+    fn remember(&self, cargo: Cargo) {
         let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *carried {
-            Carried::These(bindings) if bindings.contains(binding) => {}
-            Carried::These(bindings) if bindings.len() < MAX_CARRIED => {
-                bindings.insert(binding.clone());
+            Carried::These(these) if these.contains(&cargo) => {}
+            Carried::These(these) if these.len() < MAX_CARRIED => {
+                these.insert(cargo);
             }
             _ => *carried = Carried::Everything,
         }
@@ -88,9 +150,32 @@ impl Connection {
         let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*carried, binding) {
             (Carried::Everything, _) => true,
-            (Carried::These(bindings), Some(binding)) => bindings.contains(binding),
-            (Carried::These(bindings), None) => !bindings.is_empty(),
+            (Carried::These(these), Some(binding)) => {
+                these.contains(&Cargo::Of(binding.clone()))
+                    || these.contains(&Cargo::From(binding.tenant().clone()))
+            }
+            (Carried::These(these), None) => !these.is_empty(),
         }
+    }
+
+    /// Has it closed, because the lease of `binding`, or of nobody knows which, has ended.
+    fn end(&self, binding: Option<&BindingName>) {
+        match (&mut self.answers().ended, binding) {
+            (Ended::These(these), Some(binding)) => drop(these.insert(binding.clone())),
+            (ended, _) => *ended = Ended::Any,
+        }
+        self.close();
+    }
+
+    /// Whether an answer whose lease has ended waits for a reader that does not take it.
+    pub(crate) fn is_stalled(&self) -> bool {
+        let answers = self.answers();
+        answers.untaken.keys().any(|binding| answers.ended.includes(binding))
+    }
+
+    /// Every critical section is one look-up or change, so a panic elsewhere cannot have broken them.
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,6 +188,8 @@ impl Connections {
             called: AtomicBool::new(false),
             carried,
             close: CancellationToken::new(),
+            refused: CancellationToken::new(),
+            answers: Mutex::default(),
         });
         let mut open = self.lock();
         let number = open.next;
@@ -115,7 +202,7 @@ impl Connections {
     pub(crate) fn close_carriers(&self, binding: Option<&BindingName>) {
         let open: Vec<_> = self.lock().connections.values().filter_map(Weak::upgrade).collect();
         for connection in open.iter().filter(|connection| connection.carried(binding)) {
-            connection.close();
+            connection.end(binding);
         }
     }
 
@@ -140,6 +227,62 @@ impl Connections {
     /// Every critical section is one insertion, removal or copy, so a panic elsewhere cannot have broken the list.
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unread {
+    pub(crate) fn on(connection: &Arc<Connection>) -> Arc<Self> {
+        Arc::new(Self { connection: Arc::clone(connection), read: AtomicBool::new(false) })
+    }
+
+    /// It became a call, which says itself what it carries.
+    pub(crate) fn read(&self) {
+        self.read.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if !self.read.load(Ordering::Relaxed) {
+            self.connection.close();
+        }
+    }
+}
+
+impl Ended {
+    fn includes(&self, binding: &BindingName) -> bool {
+        match self {
+            Self::These(these) => these.contains(binding),
+            Self::Any => true,
+        }
+    }
+}
+
+impl Default for Ended {
+    fn default() -> Self {
+        Self::These(BTreeSet::new())
+    }
+}
+
+impl Untaken {
+    pub(crate) fn on(connection: &Arc<Connection>, binding: &BindingName) -> Self {
+        *connection.answers().untaken.entry(binding.clone()).or_default() += 1;
+        Self { connection: Arc::clone(connection), binding: binding.clone() }
+    }
+
+    /// Whether the lease ended, so that it may not leave any more.
+    pub(crate) fn is_late(&self) -> bool {
+        self.connection.answers().ended.includes(&self.binding)
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        let untaken = &mut self.connection.answers().untaken;
+        match untaken.get_mut(&self.binding) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(untaken.remove(&self.binding)),
+        }
     }
 }
 
@@ -187,6 +330,38 @@ mod tests {
         other.carries(&binding("b"));
         connections.close_carriers(Some(&binding("a")));
         assert!(is_to_close(&carrier) && !is_to_close(&other));
+    }
+
+    #[test]
+    fn p4_what_a_refused_request_brought_is_as_good_as_carried() {
+        let connections = Connections::default();
+        let (refused, _a) = connections.open(Identity::Loopback);
+        let (unread, _b) = connections.open(Identity::Loopback);
+        let (read, _c) = connections.open(Identity::Loopback);
+        let (other, _d) = connections.open(Identity::Loopback);
+        refused.brings(binding("a").tenant());
+        drop(Unread::on(&unread));
+        Unread::on(&read).read();
+        other.brings(&"globex".parse().unwrap());
+        assert!(is_to_close(&unread) && !is_to_close(&refused));
+        connections.close_carriers(Some(&binding("a")));
+        assert!(is_to_close(&refused) && !is_to_close(&read) && !is_to_close(&other));
+    }
+
+    #[test]
+    fn p1_an_answer_is_late_when_its_own_lease_ended_and_not_before() {
+        let connections = Connections::default();
+        let (connection, _listed) = connections.open(Identity::Loopback);
+        let [a, b] = ["a", "b"].map(binding);
+        [&a, &b].iter().for_each(|binding| connection.carries(binding));
+        let (of_a, of_b) = (Untaken::on(&connection, &a), Untaken::on(&connection, &b));
+        assert!(!of_a.is_late() && !connection.is_stalled());
+        connections.close_carriers(Some(&a));
+        assert!(of_a.is_late() && !of_b.is_late() && connection.is_stalled());
+        drop(of_a);
+        assert!(!connection.is_stalled(), "a neighbour's answer has its time");
+        connections.close_carriers(None);
+        assert!(of_b.is_late() && connection.is_stalled());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, Calls};
-use super::watch;
+use super::{untaken, watch};
 use crate::status::Refusal;
 
 /// The key operations over gRPC.
@@ -31,7 +31,9 @@ impl KeyService for Keys {
         request: Request<v1::GenerateDataKeyRequest>,
     ) -> Answer<v1::GenerateDataKeyResponse> {
         let about = request.get_ref().tenant.clone();
-        self.calls.unary("GenerateDataKey", request, about, |call, q| self.generate(call, q)).await
+        let handle = |call, q| self.generate(call, q);
+        let answer = self.calls.unary("GenerateDataKey", request, about, handle).await?;
+        Ok(untaken::mark(answer, |message| &message.binding))
     }
 
     async fn generate_data_key_without_plaintext(
@@ -45,12 +47,14 @@ impl KeyService for Keys {
 
     async fn wrap_key(&self, request: Request<v1::WrapKeyRequest>) -> Answer<v1::WrapKeyResponse> {
         let about = request.get_ref().tenant.clone();
-        self.calls.unary("WrapKey", request, about, |call, q| self.wrap(call, q)).await
+        self.calls.bringing("WrapKey", request, about, |call, q| self.wrap(call, q)).await
     }
 
     async fn unwrap_key(&self, request: Request<v1::UnwrapKeyRequest>) -> Answer<v1::UnwrapKeyResponse> {
         let about = request.get_ref().tenant.clone();
-        self.calls.unary("UnwrapKey", request, about, |call, q| self.unwrap(call, q)).await
+        let handle = |call, q| self.unwrap(call, q);
+        let answer = self.calls.unary("UnwrapKey", request, about, handle).await?;
+        Ok(untaken::mark(answer, |message| &message.binding))
     }
 
     async fn rewrap_key(&self, request: Request<v1::RewrapKeyRequest>) -> Answer<v1::RewrapKeyResponse> {
@@ -110,14 +114,12 @@ impl Keys {
         let tenant = tenant_id("tenant", &request.tenant)?;
         let context = context("encryption_context", request.encryption_context)?;
         let served = self.service.wrap_key(&call.caller, &tenant, plaintext, &context).await?;
-        let binding = served.binding().clone();
-        // The request carried it.
-        call.carries(&binding);
+        let binding = served.binding().to_string();
         let released = served.release().await?;
         Ok(v1::WrapKeyResponse {
             wrapped_key: released.value.into_bytes(),
             lease_ttl: Some(duration_to_proto(released.lease_ttl)),
-            binding: binding.to_string(),
+            binding,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The API over gRPC.
 //!
 //! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`, `verification`; then `server`,
-//! `secured`, `decode` and `connection`, which keep the transport within its bounds and close connections that carried what was wiped.
+//! `secured`, `decode`, `connection` and `untaken`, which keep the transport within its bounds and close connections that carried what was wiped.
 
 mod binding;
 mod call;
@@ -15,6 +15,7 @@ mod secured;
 mod server;
 mod tenant;
 mod tenant_service;
+mod untaken;
 mod verification;
 mod watch;
 

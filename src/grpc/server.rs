@@ -21,8 +21,9 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::connection::{Connection, Connections};
+use super::connection::{Connection, Connections, Unread};
 use super::decode::{Asked, Witness};
+use super::untaken;
 use crate::listen::{Listener, Local, Stream};
 use crate::tls::Peer;
 
@@ -38,13 +39,25 @@ const MAX_HEADERS: u32 = 16 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_ANSWER: Duration = Duration::from_secs(10);
 
-/// How long calls under way on a connection that is to be closed may go on; it is cut then. Unary calls end well before
-/// (they have 15 s at most, and mostly milliseconds left); streams are opened again by their clients.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long calls under way on a connection that is to be closed may go on; it is cut then. Nearly all unary calls have
+/// milliseconds left; streams are opened again by their clients. What is wiped is to be nowhere within 5 s, which leaves 3 s
+/// for a busy machine.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long a reader may take for an answer with plaintext once its connection is to be closed. Whoever reads at all has
+/// taken it by then.
+const TAKING: Duration = Duration::from_millis(250);
+
+/// How long a connection stays that brought plaintext which was refused. Seldom enough that a tenant whose every WrapKey is
+/// refused costs those that share its connection one new one in 30 s.
+const REFUSED_STAYS: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to its first call. One that never calls, or never even says that it speaks HTTP/2, would
 /// keep its place from somebody else for ever. A client that connected early connects again when it calls.
 const FIRST_CALL: Duration = Duration::from_secs(30);
+
+/// What the paths of calls begin with that bring or take plaintext.
+const KEY_SERVICE: &str = "/leasehold.v1.KeyService/";
 
 /// How long accepting pauses after it failed, which it does when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -138,6 +151,7 @@ impl Server {
                 tracing::debug!("closing a connection whose certificate counts no longer");
                 connection.close();
             }
+            () = self.kept_refused(&connection) => tracing::debug!("closing a connection that brought what was refused"),
             () = self.silent(&connection) => tracing::debug!("closing a connection that never called"),
             () = self.ending.cancelled() => {}
         }
@@ -145,7 +159,10 @@ impl Server {
         // deadline cuts what is left.
         serving.as_mut().graceful_shutdown();
         let cut = async {
-            self.clock.sleep(CLOSING).await;
+            self.clock.sleep(TAKING).await;
+            if !connection.is_stalled() {
+                self.clock.sleep(CLOSING - TAKING).await;
+            }
             if self.ending.is_cancelled() {
                 std::future::pending::<()>().await;
             }
@@ -163,6 +180,12 @@ impl Server {
         if connection.was_called() {
             std::future::pending().await
         }
+    }
+
+    /// Completes when the connection has kept refused plaintext for long enough.
+    async fn kept_refused(&self, connection: &Connection) {
+        connection.has_refused().await;
+        self.clock.sleep(REFUSED_STAYS).await;
     }
 
     fn http2(&self) -> http2::Builder<TokioExecutor> {
@@ -191,10 +214,14 @@ fn with_connection(
     tower::service_fn(move |mut request: Request<Incoming>| {
         let (routes, connection, witness) = (routes.clone(), Arc::clone(&connection), Arc::clone(&witness));
         connection.called();
+        if request.uri().path().starts_with(KEY_SERVICE) {
+            request.extensions_mut().insert(Unread::on(&connection));
+        }
         request.extensions_mut().insert(Arc::clone(&connection));
         let asked = Asked::of(&request);
         async move {
             let Ok(response) = routes.oneshot(request).await;
+            let response = untaken::guard(&connection, response);
             Ok::<_, Infallible>(asked.explain(response, &connection, &*witness).await)
         }
     })

@@ -17,10 +17,11 @@ use tonic_types::StatusExt;
 use super::*;
 use crate::config::Listen;
 use crate::grpc::MAX_KEY_REQUEST;
+use crate::grpc::call::Call;
 use crate::listen;
 use crate::status::Refusal;
 
-/// Answers every unwrap with its tenant's name, after `go` if the tenant is called `slow`.
+/// Answers every unwrap with its tenant's name, after `go` if the tenant is called `slow`, and refuses every wrap.
 #[derive(Clone, Default)]
 struct Fake {
     arrived: Arc<Notify>,
@@ -49,6 +50,7 @@ impl KeyService for Fake {
         &self,
         request: tonic::Request<v1::UnwrapKeyRequest>,
     ) -> Answer<v1::UnwrapKeyResponse> {
+        Call::of(&request)?;
         request.extensions().get::<Arc<Connection>>().unwrap().carries(&binding());
         self.arrived.notify_one();
         if request.get_ref().tenant == "slow" {
@@ -72,7 +74,9 @@ impl KeyService for Fake {
         none()
     }
 
-    async fn wrap_key(&self, _: tonic::Request<v1::WrapKeyRequest>) -> Answer<v1::WrapKeyResponse> {
+    async fn wrap_key(&self, request: tonic::Request<v1::WrapKeyRequest>) -> Answer<v1::WrapKeyResponse> {
+        let call = Call::of(&request)?;
+        call.refuses();
         none()
     }
 
@@ -199,11 +203,30 @@ async fn p9_a_connection_that_never_calls_loses_its_place() {
 }
 
 #[tokio::test]
+async fn p4_refused_plaintext_does_not_stay_as_long_as_its_connection_could() {
+    let clock = Arc::new(ManualClock::new());
+    let (server, address) = serve_by(clock.clone(), &Fake::default(), 8).await;
+    let mut client = connect(address).await;
+    assert!(client.wrap_key(v1::WrapKeyRequest::default()).await.is_err());
+    let carrier = server.connections.only();
+    clock.advance(REFUSED_STAYS - Duration::from_secs(1)).await;
+    client.unwrap_key(unwrap("acme")).await.unwrap();
+    assert!(carrier.strong_count() > 0, "a caller that is refused often need not connect as often");
+    while carrier.strong_count() > 0 {
+        clock.advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
 async fn p9_a_message_that_is_too_large_is_refused_with_a_reason() {
-    let (_server, address) = serve(&Fake::default(), 8).await;
+    let (server, address) = serve(&Fake::default(), 8).await;
     let mut client = connect(address).await;
     let large = v1::UnwrapKeyRequest { wrapped_key: vec![0; MAX_KEY_REQUEST].into(), ..unwrap("acme") };
     let status = client.unwrap_key(large).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     assert_eq!(status.get_error_details().error_info().unwrap().reason, "INVALID_FIELD");
+    // Nobody knows what was in it, and its connection goes.
+    while server.connections.len() > 0 {
+        tokio::task::yield_now().await;
+    }
 }

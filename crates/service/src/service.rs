@@ -112,8 +112,9 @@ impl Service {
         }
     }
 
-    /// Whether the caller may do `what` to `tenant`, for filtering a listing that was admitted.
-    pub(crate) fn allows(&self, caller: &Caller, what: Operation, tenant: &TenantId) -> bool {
+    /// Whether the caller may do `what` to `tenant`, for what is no decision: a listing that was admitted is filtered so.
+    #[must_use]
+    pub fn allows(&self, caller: &Caller, what: Operation, tenant: &TenantId) -> bool {
         self.inner.authorizer.decide(&caller.identity, what, Some(tenant)).is_allowed()
     }
 

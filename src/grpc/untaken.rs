@@ -1,0 +1,71 @@
+//! Answers with plaintext, until their readers have taken them.
+//!
+//! A reader that grants no room holds its answer back for as long as it likes. Once the lease ends that the answer was
+//! given under, what has not left by then never does (promise P1).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use hyper::body::{Frame, SizeHint};
+use leasehold_ids::BindingName;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::connection::{Connection, Untaken};
+
+/// Marks a response whose message has plaintext under this binding.
+#[derive(Debug, Clone)]
+struct HasPlaintext(BindingName);
+
+/// Says of `response` that its message has plaintext, under the binding that the message names.
+pub(crate) fn mark<T>(
+    mut response: tonic::Response<T>,
+    binding: impl FnOnce(&T) -> &str,
+) -> tonic::Response<T> {
+    let binding = binding(response.get_ref()).parse().expect("we name a binding by its name");
+    response.extensions_mut().insert(HasPlaintext(binding));
+    response
+}
+
+/// `response`, kept from leaving once the lease has ended of the plaintext that it has, if any.
+pub(crate) fn guard(connection: &Arc<Connection>, response: Response<Body>) -> Response<Body> {
+    let Some(HasPlaintext(binding)) = response.extensions().get() else { return response };
+    let untaken = Untaken::on(connection, binding);
+    response.map(|body| Body::new(Guarded { body, untaken }))
+}
+
+/// A body with plaintext.
+#[derive(Debug)]
+struct Guarded {
+    body: Body,
+    untaken: Untaken,
+}
+
+impl hyper::body::Body for Guarded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.untaken.is_late() {
+            // An error in a body resets its stream.
+            return Poll::Ready(Some(Err(Status::unavailable(
+                "the lease ended before the answer was taken",
+            ))));
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
