@@ -107,29 +107,28 @@ pub struct ProviderError {
 
 /// Most bytes of a cloud's own words that are kept; longer ones are cut at a character boundary.
 const MAX_DETAIL: usize = 512;
+/// Most bytes of a cloud's code or request id that are kept. 128: the clouds' own have at most 60 or so.
+const MAX_WORD: usize = 128;
 
 impl ProviderError {
     /// A failure of this kind; `detail` is one lower-case clause, or the cloud's own words.
     pub fn new(fault: Fault, detail: impl Into<String>) -> Self {
         let mut detail: String = detail.into();
-        if detail.len() > MAX_DETAIL {
-            let end = (0..=MAX_DETAIL).rev().find(|i| detail.is_char_boundary(*i)).unwrap_or(0);
-            detail.truncate(end);
-        }
+        detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
         Self { fault, code: None, request_id: None, detail: detail.into() }
     }
 
-    /// The same with the cloud's code, for example `AccessDeniedException`.
+    /// The same with the cloud's code, for example `AccessDeniedException`. Cut at 128 bytes, and on one line.
     #[must_use]
     pub fn with_code(mut self, code: Option<&str>) -> Self {
-        self.code = code.map(Into::into);
+        self.code = code.map(word);
         self
     }
 
-    /// The same with the cloud's request id.
+    /// The same with the cloud's request id, kept as a code is.
     #[must_use]
     pub fn with_request_id(mut self, request_id: Option<&str>) -> Self {
-        self.request_id = request_id.map(Into::into);
+        self.request_id = request_id.map(word);
         self
     }
 
@@ -188,3 +187,28 @@ impl fmt::Display for ProviderError {
 }
 
 impl std::error::Error for ProviderError {}
+
+/// A word of a cloud's that can be logged, recorded and sent on, whoever really answered.
+fn word(text: &str) -> Box<str> {
+    let text = &text[..text.floor_char_boundary(MAX_WORD)];
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p9_what_a_cloud_says_is_kept_short_and_its_words_on_one_line() {
+        let long = "é\n".repeat(100_000);
+        let error = ProviderError::new(Fault::Unavailable, long.as_str());
+        let error = error.with_code(Some(&long)).with_request_id(Some(&long));
+        assert!(error.detail().len() <= MAX_DETAIL && long.starts_with(error.detail()));
+        for word in [error.code().unwrap(), error.request_id().unwrap()] {
+            assert!((MAX_WORD - 3..=MAX_WORD).contains(&word.len()), "{}", word.len());
+            assert!(word.starts_with("é é ") && !word.contains('\n'));
+        }
+        let error = error.with_code(Some("AccessDenied")).with_request_id(None);
+        assert_eq!((error.code(), error.request_id()), (Some("AccessDenied"), None));
+    }
+}
