@@ -74,8 +74,16 @@ where
     }
 }
 
-/// The table. `code` is the service's own, if its answer could be read.
+/// What an answer means. One with a status of a failing server says no more than that, whatever it says besides (promise P3).
 fn fault(call: Call, code: Option<&str>, status: u16, retry_after: Option<Duration>) -> Fault {
+    match said(call, code, status, retry_after) {
+        Fault::Denied { .. } | Fault::KeyUnusable(_) if status >= 500 => Fault::Unavailable,
+        fault => fault,
+    }
+}
+
+/// The table. `code` is the service's own, if its answer could be read.
+fn said(call: Call, code: Option<&str>, status: u16, retry_after: Option<Duration>) -> Fault {
     match (code.unwrap_or_default(), call) {
         // No.
         ("AccessDenied" | "AccessDeniedException" | "NotAuthorized", Call::Assume { hop }) => {

@@ -106,6 +106,16 @@ fn p3_an_unknown_code_neither_denies_nor_proves_whatever_its_status() {
 }
 
 #[test]
+fn p3_a_server_that_fails_denies_nothing_whatever_it_says() {
+    for (code, _, _) in rows() {
+        for call in [Call::WhoAmI, BASE, NEXT, Call::Key] {
+            let fault = fault(call, Some(code), 503, None);
+            assert!(!ProviderError::new(fault, "").is_denial(), "{code} of {call:?}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_is_not_the_services_own_goes_by_its_http_status() {
     assert_eq!(fault(Call::Key, None, 429, None), throttled());
     assert_eq!(fault(Call::Key, None, 403, None), Fault::Unavailable, "a proxy's 403 is not the tenant's no");

@@ -116,8 +116,16 @@ impl Refusal {
             .with_request_id(Some(request_id))
     }
 
-    /// The table.
+    /// What it means. One with a status of a failing server says no more than that, whatever it says besides (promise P3).
     fn fault(&self, call: Call, hop: usize) -> Fault {
+        match self.said(call, hop) {
+            Fault::Denied { .. } | Fault::KeyUnusable(_) if self.http >= 500 => Fault::Unavailable,
+            fault => fault,
+        }
+    }
+
+    /// The table.
+    fn said(&self, call: Call, hop: usize) -> Fault {
         let throttled = Fault::Throttled { by: Throttler::Cloud, retry_after: self.retry_after };
         let denied = || match call {
             Call::WhoAmI => Fault::OwnIdentity,

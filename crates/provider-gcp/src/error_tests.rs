@@ -234,6 +234,18 @@ fn p3_an_unknown_code_neither_denies_nor_proves_whatever_its_status() {
 }
 
 #[test]
+fn p3_a_server_that_fails_denies_nothing_whatever_it_says() {
+    for (status, details, message, _) in identity_rows().into_iter().chain(key_rows()).chain(external_rows())
+    {
+        let refusal = read(503, &answer(status, message, &details));
+        for call in CALLS {
+            let error = ProviderError::new(refusal.fault(call, 1), "");
+            assert!(!error.is_denial(), "{status} {details} {message:?} of {call:?}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_is_not_googles_own_goes_by_its_http_status() {
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", "60".parse().unwrap());
