@@ -146,6 +146,23 @@ async fn an_answer_with_parts_missing_is_no_answer() {
         bench.wire.answer(200, body.to_string());
         assert_eq!(bench.generate(&session).await.unwrap_err().fault(), &Fault::Unavailable, "{body}");
     }
+    let parts = |id: &str, secret: &str, token: &str| {
+        format!(
+            "<AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{token}</SessionToken>\
+             <Expiration>2036-01-01T00:00:00Z</Expiration>"
+        )
+    };
+    for credentials in [String::new(), parts("", "s", "t"), parts("i", "", "t"), parts("i", "s", "")] {
+        bench.wire.answer(
+            200,
+            format!(
+                "<AssumeRoleResponse><AssumeRoleResult><Credentials>{credentials}</Credentials></AssumeRoleResult>\
+                 </AssumeRoleResponse>"
+            ),
+        );
+        let assumed = bench.provider.assume(&binding("acme", KEY, &json!({ "role_arn": ROLE }))).await;
+        assert_eq!(assumed.unwrap_err().fault(), &Fault::Unavailable, "{credentials}");
+    }
     bench.wire.answer(200, "<AssumeRoleResponse><AssumeRoleResult></AssumeRoleResult></AssumeRoleResponse>");
     let assumed = bench.provider.assume(&binding("acme", KEY, &json!({ "role_arn": ROLE }))).await;
     assert_eq!(assumed.unwrap_err().fault(), &Fault::Unavailable);
