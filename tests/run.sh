@@ -5,14 +5,16 @@
 #   e2e          the real server and binary over real sockets, against the simulated cloud
 #   faults       the same with networks, clouds, disks and signals that do not do as they should; compares docs/faults.md
 #   conformance  official clients and independent servers, driven from Python, and the lint of the API
+#   fuzz         whatever is parsed, the clouds' answers among it, for some seconds each: see tests/fuzz
 #
-# Needs Rust and Python 3.11 with venv; PYTHON names another interpreter. Each suite ends with one line,
+# Needs Rust, a C++ compiler and Python 3.11 with venv; PYTHON names another interpreter. Each suite ends with one line,
 # "unit: 123 passed, 0 failed", and what failed is printed last. All suites share one target directory, profile and set
-# of features, so that nothing is built twice. Whatever a suite starts is in its process group, which ends with it.
+# of features, so that nothing is built twice, save for fuzz, which needs our own crates otherwise. Whatever a suite starts
+# is in its process group, which ends with it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SUITES=(unit e2e faults conformance)
+readonly SUITES=(unit e2e faults conformance fuzz)
 readonly VENV=tests/.venv
 LOGS=$(mktemp -d)
 GROUP=0
@@ -44,6 +46,11 @@ conformance() {
   cargo test --workspace --test e2e --no-run
   LEASEHOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/debug/leasehold") \
     PYTHONDONTWRITEBYTECODE=1 "$VENV/bin/python" -m pytest -q --tb=short tests/conformance
+}
+
+# Not a test of cargo's, but it ends as one.
+fuzz() {
+  tests/fuzz/run.sh
 }
 
 # A virtual environment with exactly what requirements.txt names.
