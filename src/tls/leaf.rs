@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// Why a certificate makes nobody a caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LeafError {
-    #[error("it is not an X.509 certificate, or an extension occurs twice")]
+    #[error("it is not an X.509 certificate, an extension occurs twice, or one of its names cannot be read")]
     Malformed,
     #[error("it is an authority's, and those sign instead of calling")]
     Authority,
@@ -39,6 +39,10 @@ pub(super) fn identity(der: &CertificateDer<'_>) -> Result<Identity, LeafError> 
     }
     let names = certificate.subject_alternative_name().map_err(|_| LeafError::Malformed)?;
     let names = names.map(|names| &names.value.general_names[..]).unwrap_or_default();
+    // A URI that cannot be read is a URI all the same: without it, the DNS names beside it would become the identity.
+    if names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
+        return Err(LeafError::Malformed);
+    }
     let uris: Vec<_> = names.iter().filter_map(uri).collect();
     match uris[..] {
         [] => DnsNames::new(names.iter().filter_map(dns)).map(Identity::Dns).map_err(|_| LeafError::Nameless),
@@ -75,7 +79,9 @@ fn dns<'a>(name: &GeneralName<'a>) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyPair, KeyUsagePurpose, SanType,
+    };
 
     use super::*;
 
@@ -107,6 +113,34 @@ mod tests {
             (&[], Err(LeafError::Nameless)),
         ] {
             assert_eq!(of(names, |_| {}), expected.map(str::to_owned), "{names:?}");
+        }
+    }
+
+    /// The identity of a certificate with these names, each a tag and bytes, whatever they are.
+    fn of_raw(names: &[(u8, &[u8])]) -> Result<String, LeafError> {
+        let der = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let names = names.iter().flat_map(|(tag, content)| der(0x80 | tag, content)).collect::<Vec<_>>();
+        of(&[], |params| {
+            let names = CustomExtension::from_oid_content(&[2, 5, 29, 17], der(0x30, &names));
+            params.custom_extensions = vec![names];
+        })
+    }
+
+    #[test]
+    fn p6_a_name_that_cannot_be_read_makes_nobody_of_the_others() {
+        const URI: u8 = 6;
+        let dns: (u8, &[u8]) = (2, b"engine.example");
+        assert_eq!(
+            of_raw(&[dns, (1, b"a@b.example")]).unwrap(),
+            "dns:engine.example",
+            "this is how it is made"
+        );
+        for odd in
+            [(URI, &b"spiffe://prod/\xff"[..]), (2, b"\xff.example"), (1, b"\xff"), (4, b"\x01"), (9, b"x")]
+        {
+            for names in [[odd, dns], [dns, odd]] {
+                assert_eq!(of_raw(&names), Err(LeafError::Malformed), "{names:?}");
+            }
         }
     }
 
