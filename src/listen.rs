@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use leasehold_authz::Identity;
 use leasehold_clock::TimeSource;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 use crate::authn::{self, NotLocal};
 use crate::config::{Listen, UnixMode};
 use crate::tls::{Gate, Peer, TlsError};
 use crate::watched::Look;
+
+/// Connections to a Unix socket that wait to be accepted, as many as the runtime allows on its own sockets.
+const UNIX_BACKLOG: u32 = 1024;
 
 /// Why nothing is listened on.
 #[derive(Debug, thiserror::Error)]
@@ -105,9 +108,18 @@ fn bind_unix(path: &Path, mode: UnixMode) -> io::Result<Local> {
     if stale && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
-    let listener = UnixListener::bind(path)?;
+    let (socket, file) = bound_socket(path, mode)?;
+    Ok(Local::Unix(socket.listen(UNIX_BACKLOG)?, file))
+}
+
+/// A socket that has its permissions already and does not listen yet. The kernel makes the file with what the umask leaves, and
+/// as long as nothing listens nobody can connect to it.
+fn bound_socket(path: &Path, mode: UnixMode) -> io::Result<(UnixSocket, SocketFile)> {
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    let file = SocketFile(path.to_owned());
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode.0))?;
-    Ok(Local::Unix(listener, SocketFile(path.to_owned())))
+    Ok((socket, file))
 }
 
 impl Local {
@@ -178,6 +190,18 @@ mod tests {
         assert!(matches!(bind(listen).await, Err(ListenError::NotLocal(_))));
         let nothing = Listen { tcp: vec![], ..Listen::default() };
         assert!(matches!(bind(nothing).await, Err(ListenError::Nowhere)));
+    }
+
+    #[tokio::test]
+    async fn p6_nobody_can_connect_to_a_socket_that_has_not_its_permissions_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let (socket, _file) = bound_socket(&path, UnixMode(0o600)).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let refused = UnixStream::connect(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let _listener = socket.listen(UNIX_BACKLOG).unwrap();
+        assert!(UnixStream::connect(&path).await.is_ok());
     }
 
     #[tokio::test]
