@@ -345,16 +345,15 @@ fn sink(
 
 /// The rules of the configuration file as it is at any time, if the configuration is in one.
 fn live_rules(config: &Config, connections: &Connections) -> Result<Option<Arc<LiveRules>>, StartError> {
-    let open = |file: &PathBuf| LiveRules::open(file.clone(), connections.clone()).map(Arc::new);
+    let open = |file: &PathBuf| LiveRules::open(file.clone(), config, connections.clone()).map(Arc::new);
     Ok(config.file.as_ref().map(open).transpose()?)
 }
 
 /// Who decides what callers may.
 fn authorizer(live: Option<&Arc<LiveRules>>, config: &Config) -> Result<Arc<dyn Authorizer>, StartError> {
-    let feeds = config.reprove.iter().flat_map(config::Reprove::rules);
     match live {
         Some(live) => Ok(Arc::clone(live) as _),
-        None => Ok(Arc::new(config.rules.clone().and(feeds)?)),
+        None => Ok(Arc::new(config.rules()?)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold_clock::TimeSource;
+use metrics::counter;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -25,6 +26,8 @@ pub(crate) struct Watched<T, E> {
     seen: Mutex<Option<Vec<Option<Stamp>>>>,
     /// What is in force while the files cannot be used; what they made before, if this makes nothing.
     fallback: Option<fn() -> T>,
+    /// Why what they make now may not follow what they made before.
+    objection: fn(&T, &T) -> Result<(), E>,
 }
 
 /// Something that looks at its files.
@@ -46,7 +49,13 @@ impl<T, E: std::error::Error> Watched<T, E> {
     ) -> Result<Self, E> {
         let seen = Mutex::new(Some(stamps(&files)));
         let current = watch::Sender::new(Arc::new(read(&files)?));
-        Ok(Self { files, read, current, seen, fallback })
+        Ok(Self { files, read, current, seen, fallback, objection: |_, _| Ok(()) })
+    }
+
+    /// Takes nothing over that may not follow what is in force, by what `objection` says of the two: then the files cannot be used.
+    pub(crate) fn unless(mut self, objection: fn(&T, &T) -> Result<(), E>) -> Self {
+        self.objection = objection;
+        self
     }
 
     pub(crate) fn current(&self) -> Arc<T> {
@@ -65,22 +74,29 @@ impl<T, E: std::error::Error> Watched<T, E> {
 
 impl<T: Send + Sync, E: std::error::Error + 'static> Look for Watched<T, E> {
     fn look(&self) {
-        // Before reading: what changes meanwhile is seen the next time.
         let now = stamps(&self.files);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.as_ref() == Some(&now) {
             return;
         }
         let file = self.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+        let made = (self.read)(&self.files);
+        if stamps(&self.files) != now {
+            // Somebody is writing, and what was read may be half of it: the next look will tell.
+            tracing::debug!(file, "changes while it is read");
+            return;
+        }
         let is_news = seen.is_some();
         *seen = None;
-        match (self.read)(&self.files) {
+        match made.and_then(|made| (self.objection)(&self.current(), &made).map(|()| made)) {
             Ok(made) => {
                 self.put(made);
                 *seen = Some(now);
+                counter!("leasehold_reloads_total", "outcome" => "taken_over").increment(1);
                 tracing::info!(file, "read again");
             }
             Err(error) if is_news => {
+                counter!("leasehold_reloads_total", "outcome" => "refused").increment(1);
                 let error = &error as &dyn std::error::Error;
                 match self.fallback {
                     Some(fallback) => {
@@ -169,5 +185,41 @@ mod tests {
         kept.look();
         dropped.look();
         assert_eq!([*kept.current(), *dropped.current()], [4, 0]);
+    }
+
+    #[test]
+    fn what_may_not_follow_what_is_in_force_is_not_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("number");
+        std::fs::write(&file, "7").unwrap();
+        let read = |files: &[PathBuf]| std::fs::read_to_string(&files[0]).unwrap_or_default().parse::<u32>();
+        let rising = |was: &u32, is: &u32| if is < was { "less".parse::<u32>().map(drop) } else { Ok(()) };
+        let kept = Watched::open(vec![file.clone()], read, None).unwrap().unless(rising);
+        for (text, expected) in [("8", 8), ("5", 8), ("7", 8), ("19", 19)] {
+            std::fs::write(&file, text).unwrap();
+            kept.look();
+            assert_eq!(*kept.current(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_waits_for_the_next_look() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("number");
+        std::fs::write(&file, "1").unwrap();
+        // Whoever writes comes back for the rest when the first half is being read.
+        let read = |files: &[PathBuf]| {
+            let text = std::fs::read_to_string(&files[0]).unwrap();
+            if text == "2" {
+                std::fs::write(&files[0], "23").unwrap();
+            }
+            text.parse::<u32>()
+        };
+        let watched = Watched::open(vec![file.clone()], read, None).unwrap();
+        std::fs::write(&file, "2").unwrap();
+        for expected in [1, 23] {
+            watched.look();
+            assert_eq!(*watched.current(), expected);
+        }
     }
 }

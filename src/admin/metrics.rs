@@ -109,6 +109,10 @@ fn describe() {
         "leasehold_audit_failures_total",
         "Decisions that could not be recorded, and so were refused unless the configuration says otherwise."
     );
+    describe_counter!(
+        "leasehold_reloads_total",
+        "Files that changed, by outcome: taken_over, or refused, which left in force what was."
+    );
     // === leases ===
     describe_gauge!(
         "leasehold_leases",
@@ -152,7 +156,10 @@ fn describe() {
         Unit::Seconds,
         "How long an attempt took, by cloud and call."
     );
-    // === memory ===
+    describe_memory();
+}
+
+fn describe_memory() {
     describe_gauge!("leasehold_cache_entries", "Entries of the sealed cache.");
     describe_gauge!(
         "leasehold_cache_bytes",

@@ -9,7 +9,7 @@ use leasehold_ids::TenantId;
 use serde_json::{Value, json};
 
 use super::{Failure, Output};
-use crate::config::{self, Config, Reprove, VouchesFor};
+use crate::config::{self, Config, VouchesFor};
 
 /// What can be asked about rules.
 #[derive(Debug, Subcommand)]
@@ -49,8 +49,7 @@ pub(super) fn run(command: AuthzCommand, output: Output) -> Result<(), Failure> 
     let AuthzCommand::Explain(asked) = command;
     let config = config::load(asked.config.as_deref(), std::env::vars_os())?;
     let unknown = unknown(&config, &asked.identity);
-    let feeds = config.reprove.iter().flat_map(Reprove::rules);
-    let rules = config.rules.and(feeds).map_err(|error| Failure::from_error(&error))?;
+    let rules = config.rules().map_err(|error| Failure::from_error(&error))?;
     let answer = Answer { asked: &asked, findings: findings(&rules, &asked), unknown };
     output.answer(&answer.json(), || answer.text())?;
     match answer.decides() {
@@ -178,7 +177,8 @@ mod tests {
             tenant: Some(tenant.parse().unwrap()),
         };
         let unknown = unknown(&config, &asked.identity);
-        let answer = Answer { asked: &asked, findings: findings(&config.rules, &asked), unknown };
+        let rules = config.rules().unwrap();
+        let answer = Answer { asked: &asked, findings: findings(&rules, &asked), unknown };
         (answer.json(), answer.text())
     }
 

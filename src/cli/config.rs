@@ -9,7 +9,7 @@ use leasehold_clock::SystemClock;
 use serde_json::{Value, json};
 
 use super::{Failure, Output};
-use crate::config::{self, Config, Listen, Registry, Reprove};
+use crate::config::{self, Config, Listen, Registry};
 use crate::reprove;
 use crate::tls::Gate;
 
@@ -53,7 +53,7 @@ pub(super) fn run(command: ConfigCommand, output: Output) -> Result<(), Failure>
 /// That everything which can be found out on this machine alone lets a server start.
 fn usable(config: &Config) -> Result<(), Failure> {
     let from = |error: &dyn std::error::Error| Failure::from_error(error);
-    config.rules.clone().and(config.reprove.iter().flat_map(Reprove::rules)).map_err(|error| from(&error))?;
+    config.rules().map_err(|error| from(&error))?;
     if let Some(tls) = &config.listen.tls {
         Gate::open(tls.clone(), Arc::new(SystemClock::start())).map_err(|error| from(&error))?;
     }

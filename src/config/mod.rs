@@ -16,7 +16,7 @@ mod span;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leasehold_authz::{IdentityPattern, Rule, Rules};
+use leasehold_authz::{IdentityPattern, Rule, RuleError, Rules};
 use leasehold_envelope::KeyId;
 use leasehold_ids::{DeploymentId, ProviderKind};
 use leasehold_tenant::CloudSettings;
@@ -49,9 +49,8 @@ pub struct Config {
     #[serde(default)]
     pub limits: Limits,
     /// Who may do what. Default: anybody on loopback or on the Unix socket may do everything, and who comes with a certificate
-    /// nothing; `docs/callers.md` has examples.
-    #[serde(default = "everybody_local")]
-    pub rules: Rules,
+    /// nothing; `docs/callers.md` has examples. See [`Config::rules`].
+    pub rules: Option<Rules>,
     /// Where decisions are recorded.
     #[serde(default)]
     pub audit: Audit,
@@ -78,6 +77,17 @@ pub struct Config {
     /// The file that it was read from, if there is one.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The rules in force, those of event feeds included.
+    ///
+    /// # Errors
+    /// [`RuleError::TooManyRules`].
+    pub fn rules(&self) -> Result<Rules, RuleError> {
+        let rules = self.rules.clone().unwrap_or_else(everybody_local);
+        rules.and(self.reprove.iter().flat_map(Reprove::rules))
+    }
 }
 
 /// A sentinel: a role (or the like) of the operator's own that nobody else ever takes us out of. When becoming it is

@@ -48,7 +48,7 @@ impl Secured {
         let files = Files::new(&service, &prod, &dns);
         let mut world = World::with(Cloud::Aws, tenants, |config: &mut Config| {
             config.listen = files.listen(more);
-            config.rules = rules();
+            config.rules = Some(rules());
         })
         .await;
         world.client = client_of(&format!("unix:{}", files.path("socket").display()), &world.clock);

@@ -47,6 +47,58 @@ fn a_configuration_is_checked_without_a_server() {
     }
 }
 
+/// Rules are in force that let nobody unwrap, and the file loses them in different ways.
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_an_empty_or_truncated_file_or_one_without_rules_leaves_the_rules_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("leasehold.toml");
+    let write = |toml: &str| std::fs::write(&file, toml).unwrap();
+    let rule = |operations: &str| {
+        format!("[[rules]]\nname = 'all'\nidentity = 'unix:*'\noperations = {operations}\ntenants = ['*']\n")
+    };
+    let head = "# The head of a long file.\n[limits]\ncalls = 4096\n";
+    write(&format!("{head}{}", rule("['*']")));
+    let settings = [
+        ("LEASEHOLD_CONFIG", file.display().to_string()),
+        ("LEASEHOLD__ADMIN__ADDRESSES", "[\"127.0.0.1:0\"]".to_owned()),
+    ];
+    // The deployment is in the environment, so that an empty file is a whole one as far as TOML goes.
+    let process = Process::within(Vec::new(), Cloud::Aws, &settings).await;
+    let client = &process.client;
+    let made =
+        client.generate_data_key(&id("acme"), leasehold_client::KeyLength::B32, &context("main")).await;
+    let wrapped = made.unwrap().value.wrapped;
+    let narrow = format!("{head}{}", rule("['GetTenant']"));
+    let refusals = async || {
+        let (status, metrics) = process.admin("/metrics").await;
+        assert_eq!(status, 200);
+        let line =
+            metrics.lines().find(|line| line.starts_with("leasehold_reloads_total{outcome=\"refused\"}"));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap())
+    };
+    for (times, cut) in ["", head, "# nothing but this", &narrow[..head.len() + 3]].into_iter().enumerate() {
+        write(&narrow);
+        process.signal("HUP");
+        let refusal = eventually(async || unwraps(client, &wrapped).await.err()).await;
+        refused(Err::<(), _>(refusal), Code::PermissionDenied, ErrorReason::CallerNotAllowed);
+        // Only what could be used before is news.
+        let taken = process.log().matches("read again").count();
+        write(cut);
+        process.signal("HUP");
+        eventually(async || (refusals().await > u32::try_from(times).unwrap()).then_some(())).await;
+        refused(unwraps(client, &wrapped).await, Code::PermissionDenied, ErrorReason::CallerNotAllowed);
+        write(&format!("{head}{}", rule("['GetTenant', 'ListTenants']")));
+        process.signal("HUP");
+        eventually(async || (process.log().matches("read again").count() > taken).then_some(())).await;
+    }
+    assert_eq!(
+        process.log().matches("there are no [[rules]] in it any more").count(),
+        3,
+        "{}",
+        process.log()
+    );
+}
+
 async fn unwraps(client: &Client, wrapped: &leasehold_client::WrappedKey) -> Result<(), ClientError> {
     client.unwrap_key(&id("acme"), wrapped, &context("main")).await.map(drop)
 }

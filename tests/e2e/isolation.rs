@@ -67,7 +67,7 @@ async fn with_rules(cloud: Cloud, socket: &std::path::Path) -> World {
     let rules: Rules = serde_json::from_value(rules).unwrap();
     World::with(cloud, &["acme", "globex"], |config| {
         config.listen.unix = vec![socket.to_owned()];
-        config.rules = rules;
+        config.rules = Some(rules);
     })
     .await
 }

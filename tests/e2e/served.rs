@@ -13,7 +13,7 @@ use crate::clock::JumpingClock;
 use crate::cloud::{Cloud, Estate, Lever, estate};
 use crate::journal::Journal;
 use crate::world::{
-    BINDING, activate, client_of, create_binding, create_tenant, eventually, reprove, simulator,
+    BINDING, activate, client_of, create_binding, create_tenant, eventually, reprove, simulator, soon,
 };
 
 /// How long calls under way may go on when it is told to end.
@@ -172,6 +172,15 @@ impl Process {
     /// What it logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// What its admin listener, at the one address that it has, answers to GET: status and body.
+    pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("listening for orchestrators")).unwrap();
+        let (_, endpoint) = line.split_once("endpoint=").unwrap();
+        let answer = soon(reqwest::get(format!("{}{path}", endpoint.trim()))).await.unwrap();
+        (answer.status().as_u16(), soon(answer.text()).await.unwrap())
     }
 
     /// What it recorded.
