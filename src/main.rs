@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 
 /// Config → build → run → drain.
 async fn serve(args: &ServeArgs, hardening: &str) -> Result<(), Failure> {
+    shutdown::survive_hangups()?;
     let config = config::load(args.config.as_deref(), std::env::vars_os())?;
     telemetry::start(&config.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), deployment = %config.deployment, hardening, "starting");

@@ -11,6 +11,15 @@ pub fn survive_file_size_limits() -> std::io::Result<()> {
     signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }
 
+/// Lets a SIGHUP that comes while the process starts end nothing, as `systemctl reload` sends it. What changed by then is found by the
+/// first look at the files. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If signals cannot be listened for.
+pub fn survive_hangups() -> std::io::Result<()> {
+    signal(SignalKind::hangup()).map(drop)
+}
+
 /// Listens from now on; what is returned completes when the process is told to end: SIGTERM or SIGINT. Must be called within a
 /// tokio runtime.
 ///
