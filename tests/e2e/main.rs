@@ -12,6 +12,7 @@ mod clock;
 mod cloud;
 mod configuration;
 mod demo;
+mod deployment;
 mod diagnosis;
 mod durability;
 mod expiry;

@@ -27,8 +27,15 @@ impl GenerationWatch {
     pub(crate) fn start() -> Self {
         let count = Arc::new(AtomicU64::new(0));
         match open() {
-            Ok(socket) => spawn(socket, Arc::downgrade(&count)),
-            Err(error) => tracing::debug!(%error, "changes of the VM generation id are not announced here"),
+            Ok(socket) => {
+                tracing::info!("restored snapshots end every lease, where the kernel announces them");
+                spawn(socket, Arc::downgrade(&count));
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "the kernel's announcements cannot be listened for: in a restored snapshot of this machine leases go on until its \
+                 clock is set"
+            ),
         }
         Self(count)
     }
