@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use leasehold_audit::AuditError;
 use leasehold_envelope::EnvelopeError;
-use leasehold_lease::{EndReason, OverBudget};
+use leasehold_lease::EndReason;
 use leasehold_provider::{KeyState, Throttler};
 use leasehold_service::Foreign;
-use leasehold_tenant::BindingState;
+use leasehold_tenant::{BindingState, RevocationBound};
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn request_rows() -> Vec<Row> {
     let binding = || "main".parse().unwrap();
     let bad = ServiceError::InvalidArgument { field: "etag", what: "must be short".into() };
     let state = ServiceError::BindingNotUsable { binding: binding(), state: BindingState::Retired };
-    let budget = OverBudget { leases: 9, needed: 8.0, budget: 10.0, allowed: 7.0 };
+    let budget = ServiceError::OverBudget { leases: 2, bound: RevocationBound::STRICT, needed: 0.08 };
     let wrong = ChangeError::WrongTenantState { actual: "deleted", wanted: "one that is not" };
     vec![
         (
@@ -89,7 +89,7 @@ fn request_rows() -> Vec<Row> {
         ),
         (service(ServiceError::Change(wrong)), Code::FailedPrecondition, "WRONG_STATE", false),
         (service(ServiceError::OverLimit("streams")), Code::ResourceExhausted, "OVER_LIMIT", true),
-        (service(ServiceError::OverBudget(budget)), Code::FailedPrecondition, "PROOF_BUDGET_EXCEEDED", false),
+        (service(budget), Code::FailedPrecondition, "PROOF_BUDGET_EXCEEDED", false),
         (service(ServiceError::RegistryUnavailable), Code::Unavailable, "REGISTRY_UNAVAILABLE", true),
         (
             service(ServiceError::AuditUnavailable(AuditError::Closed)),

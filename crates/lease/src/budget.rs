@@ -34,7 +34,7 @@ const BURST: f64 = 1.0;
 /// never give a turn and let every lease lapse.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=1e6;
 
-/// A plan that would use more of the budget than renewals may.
+/// A plan that would use more of the budget than renewals may. It is the sum over all tenants, and so for the operator's eyes alone.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "{leases} leases would need {needed:.1} proofs per second at their bounds (2.5 per bound each), and 70 % of \
@@ -51,6 +51,14 @@ pub struct OverBudget {
     pub allowed: f64,
 }
 
+/// How many proofs per second renew `leases` leases of this bound at most.
+#[must_use]
+pub fn proofs_needed(leases: usize, bound: RevocationBound) -> f64 {
+    // Far more leases than any tenant has count exactly.
+    let leases = f64::from(u32::try_from(leases).unwrap_or(u32::MAX));
+    leases * PROOFS_PER_BOUND / bound.get().as_secs_f64()
+}
+
 /// Checks that leases with these bounds, all in use, can be renewed within `proofs_per_second`.
 ///
 /// # Errors
@@ -63,7 +71,7 @@ pub fn check_plan(
     let mut needed = 0.0;
     for bound in bounds {
         leases += 1;
-        needed += PROOFS_PER_BOUND / bound.get().as_secs_f64();
+        needed += proofs_needed(1, bound);
     }
     let allowed = proofs_per_second * PLANNED_SHARE;
     if needed <= allowed {

@@ -57,7 +57,7 @@ mod tokens;
 mod view;
 
 pub use activation::Activation;
-pub use budget::{OverBudget, check_plan};
+pub use budget::{OverBudget, check_plan, proofs_needed};
 pub use census::{Cached, Census};
 pub use error::{EndReason, LeaseError};
 pub use examine::Examination;

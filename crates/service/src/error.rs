@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use leasehold_audit::{AuditError, Outcome};
 use leasehold_envelope::EnvelopeError;
 use leasehold_ids::{BindingId, TenantId};
-use leasehold_lease::{LeaseError, OverBudget};
+use leasehold_lease::LeaseError;
 use leasehold_provider::{Fault, ProviderError};
-use leasehold_tenant::{BindingState, ChangeError, RegistryError};
+use leasehold_tenant::{BindingState, ChangeError, RegistryError, RevocationBound};
 
 /// In what way an envelope is not one that may be unwrapped for the tenant of the request. None of them says anything
 /// about another tenant.
@@ -87,9 +87,21 @@ pub enum ServiceError {
     /// The model does not allow the change.
     #[error("the change is not possible")]
     Change(#[source] ChangeError),
-    /// The leases of all tenants would need more proofs than may be planned. Says so with the arithmetic.
-    #[error(transparent)]
-    OverBudget(OverBudget),
+    /// The leases of all tenants would need more proofs than may be planned. Says what this tenant's need, and nothing of the
+    /// others'; the sums are in the log.
+    #[error(
+        "at a bound of {} s the tenant's leases, {leases} in this cloud, would need {needed:.4} proofs per second (2.5 per bound \
+         each), and there is no room for so many: choose a longer bound, or have the operator raise proofs_per_second",
+        bound.get().as_secs()
+    )]
+    OverBudget {
+        /// How many leases the tenant would have in the cloud that has no room: one for each binding, two where keys have versions.
+        leases: usize,
+        /// Their bound.
+        bound: RevocationBound,
+        /// Proofs per second that they would need if all were in use.
+        needed: f64,
+    },
     /// One of the service's own bounds is reached.
     #[error("over a limit of the service: {0}")]
     OverLimit(&'static str),
@@ -124,7 +136,7 @@ impl ServiceError {
             Self::TenantExists(_) | Self::Change(ChangeError::BindingExists(_)) => "ALREADY_EXISTS",
             Self::OverLimit(_) | Self::Change(ChangeError::TooManyBindings { .. }) => "OVER_LIMIT",
             Self::Change(_) => "WRONG_STATE",
-            Self::OverBudget(_) => "PROOF_BUDGET_EXCEEDED",
+            Self::OverBudget { .. } => "PROOF_BUDGET_EXCEEDED",
             Self::Lease(error) => lease_reason(error),
             Self::RegistryUnavailable => "REGISTRY_UNAVAILABLE",
             Self::AuditUnavailable(_) => "AUDIT_UNAVAILABLE",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use leasehold_clock::Moment;
 use leasehold_ids::{ProviderKind, TenantId};
-use leasehold_lease::{Leases, OverBudget, planned_leases};
+use leasehold_lease::{Leases, OverBudget, planned_leases, proofs_needed};
 use leasehold_tenant::{Binding, PageRequest, RevocationBound, Tenant};
 
 use crate::ServiceError;
@@ -104,7 +104,15 @@ impl Plan {
         self.list(directory).await?;
         let needs = self.needs();
         for provider in grown {
-            needs.check(directory.leases(), provider, id, after).map_err(ServiceError::OverBudget)?;
+            needs.check(directory.leases(), provider, id, after).map_err(|sums| {
+                tracing::warn!(%sums, %provider, tenant = %id, "a change was refused for want of proofs");
+                let leases = after.bounds(provider).count();
+                ServiceError::OverBudget {
+                    leases,
+                    bound: after.bound,
+                    needed: proofs_needed(leases, after.bound),
+                }
+            })?;
         }
         Ok(())
     }

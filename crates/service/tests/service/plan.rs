@@ -31,9 +31,35 @@ async fn full() -> World {
 
 fn assert_over<T: std::fmt::Debug>(result: Result<T, ServiceError>) {
     let error = result.unwrap_err();
-    assert!(matches!(error, ServiceError::OverBudget(_)), "{error:?}");
+    assert!(matches!(error, ServiceError::OverBudget { .. }), "{error:?}");
     let says = error.to_string();
-    assert!(says.contains("70 %") && says.contains("proofs_per_second"), "the arithmetic is told: {says}");
+    assert!(
+        says.contains("2.5 per bound") && says.contains("proofs_per_second"),
+        "the arithmetic is told: {says}"
+    );
+}
+
+#[tokio::test]
+async fn p6_who_is_refused_for_want_of_proofs_learns_nothing_of_other_tenants() {
+    let mut told = Vec::new();
+    // The same tenant among few others and among more, with as little room left.
+    for others in [2_u32, 7] {
+        let world = World::with_budget(ROOM_FOR_TWO / 2.0 * f64::from(others), FakeRegistry::new());
+        let ids: Vec<_> = (0..others).map(|n| format!("other-{n}")).collect();
+        for id in ids.iter().map(String::as_str).chain(["c"]) {
+            world.create_tenant(id).await;
+            world.create_binding(id, "main").await;
+        }
+        for id in &ids {
+            world.clock.advance(seconds(60)).await;
+            world.service.activate_binding(&root(), &name(id, "main"), &APPLY).await.unwrap();
+        }
+        let refused = world.service.activate_binding(&root(), &name("c", "main"), &APPLY).await.unwrap_err();
+        assert!(matches!(refused, ServiceError::OverBudget { leases: 1, .. }), "{refused:?}");
+        told.push(format!("{refused} {refused:?}"));
+    }
+    assert_eq!(told[0], told[1]);
+    assert!(told[0].contains("at a bound of 300 s") && told[0].contains("0.0083 proofs"), "{}", told[0]);
 }
 
 #[tokio::test]
