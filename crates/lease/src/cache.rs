@@ -261,6 +261,19 @@ mod tests {
         cache.get_or_load(&tenant.parse().unwrap(), LeaseEpoch::new(epoch), key, entry).await.unwrap();
     }
 
+    #[test]
+    fn p9_the_cache_holds_as_many_keys_as_its_settings_say() {
+        let config = ArenaConfig { bytes: ArenaConfig::MIN_BYTES, ..ArenaConfig::default() };
+        let arena = Arena::new(config).unwrap();
+        let (under, key) = (SealingKey::generate(&arena).unwrap(), name(1, 1));
+        let plaintext = PlaintextKey::generate(&arena, KeyLength::B32).unwrap();
+        let request_id = Some("1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901".into());
+        let entry = Entry::seal(&plaintext, &under, &key, Moment::START, 0, request_id).unwrap();
+        assert_eq!(entry.cost(), 608);
+        let Settings { cache_bytes, cache_bytes_per_tenant, .. } = Settings::default();
+        assert_eq!((cache_bytes / entry.cost(), cache_bytes_per_tenant / entry.cost()), (110_376, 6_898));
+    }
+
     #[tokio::test]
     async fn p9_a_flooding_tenant_evicts_only_its_own_entries() {
         let arena = Arena::new(ArenaConfig::default()).unwrap();
