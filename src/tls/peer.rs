@@ -82,6 +82,8 @@ impl Standing {
         let mut changes = self.trust.changes();
         loop {
             changes.mark_unchanged();
+            // Before the wall clock is read: however long the rest takes, the sleep does not begin anew with it.
+            let began = self.clock.now();
             let now = self.clock.wall();
             if let Err(error) = self.at(now + notice) {
                 tracing::debug!(%error, "a caller's certificate counts no longer");
@@ -95,7 +97,7 @@ impl Standing {
             let due = due.chain([LOOK_AGAIN]).min().unwrap_or(LOOK_AGAIN);
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return notice },
-                () = self.clock.sleep(due) => {}
+                () = self.clock.sleep_until(began + due) => {}
             }
         }
     }
