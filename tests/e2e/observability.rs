@@ -1,11 +1,16 @@
 //! What operators see: whether the process is well, and what it counts.
 
+use std::time::Duration;
+
 use leasehold_api::v1::{ErrorReason, LeaseState, WatchMode};
+use leasehold_client::KeyLength;
+use leasehold_cloudsim::faults::{FaultEffect, FaultSpec};
+use leasehold_cloudsim::log::CallQuery;
 use reqwest::{Method, StatusCode};
 use tonic::Code;
 
 use crate::cloud::{Cloud, Lever, on_every_cloud};
-use crate::world::{World, refused, soon};
+use crate::world::{World, context, eventually, id, refused, soon};
 
 /// The answer of the admin listener: status, content type and body.
 async fn ask(world: &World, method: Method, path: &str) -> (StatusCode, String, String) {
@@ -92,6 +97,45 @@ async fn what_is_served_denied_and_asked_of_clouds_is_counted_and_names_nobody(c
     }
     // P9: one tenant that denies turns nothing unhealthy.
     assert_eq!(ask(&world, Method::GET, "/readyz").await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_told_to_end_is_alive_and_not_ready_until_it_has_ended() {
+    let world = World::with(Cloud::Aws, &["acme"], |config| {
+        config.admin = Some(leasehold::config::Admin { addresses: vec!["127.0.0.1:0".parse().unwrap()] });
+        config.limits.drain = leasehold::config::Span(Duration::from_secs(3600));
+    })
+    .await;
+    world.onboard("acme").await;
+    let admin = world.running.admin_endpoints()[0].clone();
+    let get = async |path: &str| {
+        let answer = soon(reqwest::get(format!("{admin}{path}"))).await?;
+        Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
+    };
+    // A call that waits for a cloud which says nothing keeps the server draining.
+    let (control, about) = (world.cloud.control(), world.estate.about("acme"));
+    control.inject(FaultSpec { matching: about.clone(), effect: FaultEffect::Drop, count: None });
+    control.clear_calls();
+    let client = world.client.clone();
+    let waiting = tokio::spawn(async move {
+        client.generate_data_key(&id("acme"), KeyLength::B32, &context("main")).await.map(drop)
+    });
+    soon(control.wait_for_calls(&CallQuery { matching: about, ..CallQuery::default() }, 1)).await;
+    assert_eq!(get("/readyz").await.unwrap().0, StatusCode::OK);
+
+    let drained = tokio::spawn(world.running.drain());
+    let unready =
+        async || Some(get("/readyz").await.unwrap()).filter(|(status, _)| *status != StatusCode::OK);
+    let (status, said) = eventually(unready).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(said, "serving: the process was told to end\naudit: ok\n");
+    assert_eq!(get("/livez").await.unwrap(), (StatusCode::OK, "ok\n".to_owned()));
+    assert_eq!(get("/metrics").await.unwrap().0, StatusCode::OK);
+
+    world.clock.jump(Duration::from_secs(3600));
+    soon(drained).await.unwrap();
+    soon(waiting).await.unwrap().unwrap_err();
+    eventually(async || get("/livez").await.err()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

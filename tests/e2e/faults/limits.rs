@@ -34,7 +34,9 @@ fn fill(process: &Process, at: &Path) -> PathBuf {
 async fn p7_what_a_full_disk_cannot_record_is_refused_until_there_is_room(cloud: Cloud) {
     let disk = tempfile::tempdir().unwrap();
     let audit = ("LEASEHOLD__AUDIT__DIRECTORY", disk.path().join("audit").display().to_string());
-    let process = Process::within(with_a_disk(disk.path(), "size=1m"), cloud, &[audit]).await;
+    let admin = ("LEASEHOLD__ADMIN__ADDRESSES", "[\"127.0.0.1:0\"]".to_owned());
+    let process = Process::within(with_a_disk(disk.path(), "size=1m"), cloud, &[audit, admin]).await;
+    assert_eq!(process.admin("/readyz").await, (200, "serving: ok\naudit: ok\n".to_owned()));
     let client = &process.client;
     let mut watcher =
         Watcher::open(&client_of(&process.endpoint, &process.clock), &id("acme"), WatchMode::Hold).await;
@@ -50,9 +52,14 @@ async fn p7_what_a_full_disk_cannot_record_is_refused_until_there_is_room(cloud:
         refused(unwrap().await, Code::Unavailable, ErrorReason::AuditUnavailable);
     }
     assert_eq!(watcher.renew().await.state, LeaseState::Live, "the tenant's cloud said nothing");
+    // It is sent no requests meanwhile, and is not restarted: that would not make room.
+    let says = "serving: ok\naudit: decisions cannot be recorded, and what cannot be recorded is refused\n";
+    assert_eq!(process.admin("/readyz").await, (503, says.to_owned()));
+    assert_eq!(process.admin("/livez").await, (200, "ok\n".to_owned()));
 
     std::fs::remove_file(ballast).unwrap();
     assert!(eventually(async || unwrap().await.ok()).await.value.matches(&made.key));
+    eventually(async || (process.admin("/readyz").await.0 == 200).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
