@@ -1,7 +1,7 @@
 //! Authorities, the certificates that they sign, and the files that those are in.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use leasehold::config::Listen;
 use leasehold_client::{Endpoint, TlsFiles};
@@ -24,13 +24,27 @@ pub(crate) struct Signed {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        let params = Self::params(name);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Somebody whom this one lets sign, with something changed.
+    pub(crate) fn intermediate(&self, name: &str, adapt: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = Self::params(name);
+        adapt(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        params
     }
 
     /// The certificate of a caller of these names, as it should be.
@@ -79,6 +93,10 @@ impl Files {
         files.put("dns-ca", &dns.pem);
         files.put_signed("service", &service.service());
         files
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.0.path()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

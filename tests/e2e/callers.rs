@@ -176,6 +176,47 @@ async fn p6_only_a_good_certificate_lets_anybody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p6_an_intermediate_vouches_as_far_as_its_authority_lets_it() {
+    let secured = Secured::start(&[]).await;
+    let prod = &secured.prod;
+    // A caller's certificate by the first of these, and theirs.
+    let chain = |signers: &[&Authority]| {
+        let mut signed = signers[0].caller(&[COMPUTE]);
+        signers.iter().for_each(|signer| signed.certificate.push_str(&signer.pem));
+        signed
+    };
+    let between = |adapt: fn(&mut CertificateParams)| prod.intermediate("between", adapt);
+    let good = between(|_| {});
+    let second = good.intermediate("second", |_| {});
+    for (name, signers) in [("one", &[&good][..]), ("two", &[&second, &good])] {
+        assert!(list(&secured.client(name, &chain(signers))).await.is_ok(), "{name}");
+    }
+
+    let last = between(|p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    assert!(list(&secured.client("last", &chain(&[&last]))).await.is_ok());
+    let beyond = last.intermediate("beyond", |_| {});
+    let foreign = secured.dns.intermediate("between", |_| {});
+    let mut other = good.caller(&[COMPUTE]);
+    other.certificate.push_str(&foreign.pem);
+    for (what, signed) in [
+        ("is missing", good.caller(&[COMPUTE])),
+        ("is missing between two", chain(&[&second])),
+        ("is another of the same name", other),
+        ("is of who vouches for names", chain(&[&foreign])),
+        ("is expired", chain(&[&between(|p| p.not_after = rcgen::date_time_ymd(2020, 1, 1))])),
+        ("is not yet valid", chain(&[&between(|p| p.not_before = rcgen::date_time_ymd(3000, 1, 1))])),
+        (
+            "is for servers",
+            chain(&[&between(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])]),
+        ),
+        ("may not sign", chain(&[&between(|p| p.is_ca = IsCa::ExplicitNoCa)])),
+        ("lets another sign and may not", chain(&[&beyond, &last])),
+    ] {
+        secured.is_refused(&format!("an intermediate that {what}"), &signed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p6_without_a_certificate_nobody_is_let_in() {
     let secured = Secured::start(&[]).await;
     // In TLS 1.3 a client learns what the server makes of its certificate when it reads.
