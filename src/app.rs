@@ -27,9 +27,10 @@ use crate::admin::{self, Admin, AdminError, Health};
 use crate::config::{self, Audit, Config, Limits, Memory};
 use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
 use crate::listen::{self, Bound, ListenError, Listener};
-use crate::providers::{self, ProvidersError};
+use crate::providers::ProvidersError;
 use crate::reload::{LiveRules, ReloadError};
 use crate::reprove::{self, Feeds, ReproveError};
+use crate::validate::validate;
 use crate::watched::{self, Look};
 
 /// How long to wait for the registry to close: as long as the service waits for a call to it.
@@ -126,13 +127,12 @@ impl App {
     /// [`StartError`].
     pub async fn build_with_clock(config: Config, clock: Arc<dyn TimeSource>) -> Result<Self, StartError> {
         let arena = arena(&config.memory)?;
+        let providers = validate(&config, &arena, &clock).await?;
         let audit = sink(&config.audit, &config.deployment, &clock)?;
         let kept = Kept::open(&config, &clock).await?;
         let connections = Connections::default();
         let rules = live_rules(&config, &connections)?;
         let authorizer = authorizer(rules.as_ref(), &config)?;
-        let providers = providers::build(config.providers, &arena, &clock).await?;
-        let providers = providers::with_sentinels(providers, config.sentinels, &config.deployment, &clock)?;
         let leases = Leases::build(leasehold_lease::Parts {
             providers: providers.clone(),
             clock: Arc::clone(&clock),
@@ -319,6 +319,14 @@ fn arena(memory: &Memory) -> Result<Arena, StartError> {
     };
     let arena = Arena::new(ArenaConfig { bytes: memory.arena_bytes, on_unlockable });
     let arena = arena.map_err(StartError::Memory)?;
+    if arena.capacity() < memory.keys() {
+        let (keys, wanted) = (arena.capacity(), memory.keys());
+        tracing::warn!(
+            keys,
+            wanted,
+            "less memory can be locked than memory.arena_bytes asks for: raise LimitMEMLOCK"
+        );
+    }
     tracing::info!(protection = %arena.protection(), keys = arena.capacity(), "memory for keys");
     Ok(arena)
 }

@@ -8,7 +8,7 @@
 //! certificates; every unary call ends within its deadline;
 //! connections, calls and messages have stated bounds; what a client reads of an error is decided in [`status`] alone.
 //!
-//! Reading order: [`config`], [`app`], `providers`, `listen`, `authn`, [`tls`], `watched`
+//! Reading order: [`config`], [`app`], `validate` (what has to hold), `providers`, `listen`, `authn`, [`tls`], `watched`
 //! (files that change), `reload`, `places` and `rate` (bounds on strangers), [`grpc`], [`status`], [`reprove`], [`admin`], `shutdown`, [`cli`].
 
 pub mod admin;
@@ -27,6 +27,7 @@ pub mod shutdown;
 pub mod status;
 pub mod telemetry;
 pub mod tls;
+mod validate;
 mod watched;
 
 /// Makes aws-lc the one implementation of cryptography under TLS, for everything in this process. The first thing that a

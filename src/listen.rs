@@ -74,11 +74,21 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 pub(crate) struct SocketFile(PathBuf);
 
+/// Whether there is something to listen on, and nothing that may not be.
+///
+/// # Errors
+/// [`ListenError::NotLocal`]; [`ListenError::Nowhere`].
+pub(crate) fn check(listen: &Listen) -> Result<(), ListenError> {
+    listen.tcp.iter().try_for_each(|address| authn::check_address(*address))?;
+    let nowhere = listen.tcp.is_empty() && listen.unix.is_empty() && listen.tls.is_none();
+    if nowhere { Err(ListenError::Nowhere) } else { Ok(()) }
+}
+
 /// Binds everything that is configured, or nothing.
 pub(crate) async fn bind(listen: Listen, clock: &Arc<dyn TimeSource>) -> Result<Bound, ListenError> {
+    check(&listen)?;
     let (mut listeners, mut files) = (Vec::new(), Vec::new());
     for address in listen.tcp {
-        authn::check_address(address)?;
         listeners.push(Listener::Local(Local::Tcp(bind_tcp(address).await?)));
     }
     if let Some(tls) = listen.tls {
@@ -94,7 +104,7 @@ pub(crate) async fn bind(listen: Listen, clock: &Arc<dyn TimeSource>) -> Result<
         let bound = bound.map_err(|source| ListenError::Bind { at: path.display().to_string(), source })?;
         listeners.push(Listener::Local(bound));
     }
-    if listeners.is_empty() { Err(ListenError::Nowhere) } else { Ok(Bound { listeners, files }) }
+    Ok(Bound { listeners, files })
 }
 
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ListenError> {

@@ -134,7 +134,7 @@ pub async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Leases(command) => leases::run(command, output).await,
         Command::Registry(command) => registry::run(command, output).await,
         Command::Authz(command) => authz::run(command, output),
-        Command::Config(command) => config::run(command, output),
+        Command::Config(command) => config::run(command, output).await,
         Command::Audit(command) => audit::run(command, output).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

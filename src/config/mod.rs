@@ -19,6 +19,7 @@ use std::time::Duration;
 use leasehold_authz::{IdentityPattern, Rule, RuleError, Rules};
 use leasehold_envelope::KeyId;
 use leasehold_ids::{DeploymentId, ProviderKind};
+use leasehold_secret::KeyLength;
 use leasehold_tenant::CloudSettings;
 use serde::Deserialize;
 
@@ -116,7 +117,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bound::count")]
     pub calls_per_connection: u32,
     /// Calls under way in all; further ones are refused at once with RESOURCE_EXHAUSTED. Default 4,096: each holds one or
-    /// two keys of 64 bytes, at most 512 KiB of the arena of 1 MiB.
+    /// two keys in the clear, at most 8,192 of the 131,072 that there is room for.
     #[serde(deserialize_with = "bound::count")]
     pub calls: usize,
     /// How long a call may take; a shorter deadline of the client's counts instead. Default 15 s: the 12 s that a call waits
@@ -143,7 +144,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// Bytes of locked memory for keys in the clear; 64 hold one. Default 1 MiB.
+    /// Bytes of locked memory for keys in the clear; 64 hold one. Default 8 MiB, 131,072 keys: two for each call under way (8,192
+    /// for `limits.calls`), and one for each lease in use, which seals what is cached under it. At the default bound of 300 s
+    /// `lease.proofs_per_second` keeps 25,200 leases in use for each section of `[providers]`, so 100,800 for all four.
     #[serde(deserialize_with = "bound::bytes")]
     pub arena_bytes: usize,
     /// Hold keys in ordinary memory, which may be swapped to disk, if none can be locked. Default false: refuse to start.
@@ -152,7 +155,15 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { arena_bytes: leasehold_secret::ArenaConfig::DEFAULT_BYTES, danger_allow_unlocked: false }
+        Self { arena_bytes: 8 << 20, danger_allow_unlocked: false }
+    }
+}
+
+impl Memory {
+    /// How many keys in the clear there is room for.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.arena_bytes / KeyLength::MAX_BYTES
     }
 }
 

@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use leasehold_authz::FeedName;
-use leasehold_clock::{SystemClock, TimeSource};
+use leasehold_clock::TimeSource;
 use leasehold_service::Service;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -102,8 +102,8 @@ pub(crate) struct Feeds {
 ///
 /// # Errors
 /// [`ReproveError`].
-pub(crate) fn check(config: Reprove) -> Result<(), ReproveError> {
-    Callers::open(config.callers, 1, Arc::new(SystemClock::start()))?;
+pub(crate) fn check(config: Reprove, clock: Arc<dyn TimeSource>) -> Result<(), ReproveError> {
+    Callers::open(config.callers, 1, clock)?;
     config.tls.map(tls::open).transpose()?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -11,7 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use super::TlsError;
+use super::{TlsError, leaf};
 use crate::config::TlsFiles;
 use crate::watched::{self, Watched};
 
@@ -54,6 +55,11 @@ fn read(files: &[PathBuf]) -> Result<Arc<CertifiedKey>, TlsError> {
     CertifiedKey::from_der(chain, private, &provider)
         .map(Arc::new)
         .map_err(|source| TlsError::Mismatch { certificate: certificate.clone(), source })
+}
+
+/// The last moment at which the certificate in these files is valid; none if that cannot be told.
+pub(crate) fn valid_until(files: &TlsFiles) -> Option<SystemTime> {
+    certificates(&files.certificate).ok()?.first().and_then(leaf::valid_until)
 }
 
 /// The certificates in a file, at least one.

@@ -19,7 +19,7 @@ mod trust;
 
 use std::path::PathBuf;
 
-pub(crate) use certificate::{acceptor, open};
+pub(crate) use certificate::{acceptor, open, valid_until};
 pub(crate) use gate::Gate;
 pub(crate) use handshake::shake;
 pub(crate) use peer::Peer;

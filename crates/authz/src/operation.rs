@@ -134,6 +134,12 @@ impl Operations {
         Ok(named.into_iter().flat_map(|o| o.0).collect())
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether `operation` is one of them.
     #[must_use]
     pub fn contains(&self, operation: Operation) -> bool {

@@ -147,6 +147,11 @@ impl Rules {
         Self::new(self.0)
     }
 
+    /// Each rule in turn.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.0.iter()
+    }
+
     /// Each rule in turn, and how it bears on whether `who` may do `what` to `tenant`. The first that allows it decides; none
     /// can forbid.
     pub fn explain<'a>(

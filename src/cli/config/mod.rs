@@ -1,35 +1,28 @@
 //! `leasehold config`: what a server would make of its configuration, without one.
 
+mod limits;
+mod warnings;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use leasehold_clock::SystemClock;
+use leasehold_clock::{SystemClock, TimeSource};
+use leasehold_secret::{Arena, ArenaConfig, OnUnlockable};
 use serde_json::{Value, json};
 
 use super::{Failure, Output};
 use crate::config::{self, Config, Listen, Registry};
-use crate::reprove;
-use crate::tls::Gate;
-
-/// Bytes that a call holds of the arena at most: two keys of 64 bytes.
-const CALL_BYTES: usize = 128;
-
-/// Bytes of receive windows that a connection can fill.
-const CONNECTION_BYTES: usize = 256 * 1024;
-
-/// The share of the proofs that settings may plan on; the rest is for retries and events.
-const PLANNED_SHARE: f64 = 0.7;
-
-/// How often a lease in use is proven: at 40 % of its bound at the earliest.
-const EARLIEST_PROOF: f64 = 0.4;
+use crate::telemetry::TelemetryError;
+use crate::validate::validate;
 
 /// What can be asked of a configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read the configuration and every file that it names, as a server would at its start, and show what follows from it. Asks no
-    /// cloud and listens nowhere.
+    /// cloud, listens nowhere and writes nothing.
     #[command(after_help = "Example:\n  leasehold config check --config /etc/leasehold/leasehold.toml")]
     Check(Check),
 }
@@ -42,31 +35,17 @@ pub struct Check {
     config: Option<PathBuf>,
 }
 
-pub(super) fn run(command: ConfigCommand, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(command: ConfigCommand, output: Output) -> Result<(), Failure> {
     let ConfigCommand::Check(check) = command;
     let config = config::load(check.config.as_deref(), std::env::vars_os())?;
-    usable(&config)?;
-    let report = Report::of(&config);
+    tracing_subscriber::EnvFilter::try_new(&config.log.filter).map_err(TelemetryError::Filter)?;
+    let clock: Arc<dyn TimeSource> = Arc::new(SystemClock::start());
+    // No key will be in it, and what may be locked here is not what the server may.
+    let on_unlockable = OnUnlockable::DangerUseOrdinaryMemory;
+    let arena = Arena::new(ArenaConfig { bytes: ArenaConfig::MIN_BYTES, on_unlockable })?;
+    validate(&config, &arena, &clock).await?;
+    let report = Report::of(&config, clock.wall());
     output.answer(&report.json(), || report.text())
-}
-
-/// That everything which can be found out on this machine alone lets a server start.
-fn usable(config: &Config) -> Result<(), Failure> {
-    let from = |error: &dyn std::error::Error| Failure::from_error(error);
-    config.rules().map_err(|error| from(&error))?;
-    if let Some(tls) = &config.listen.tls {
-        Gate::open(tls.clone(), Arc::new(SystemClock::start())).map_err(|error| from(&error))?;
-    }
-    if let Some(reprove) = &config.reprove {
-        reprove::check(reprove.clone()).map_err(|error| from(&error))?;
-    }
-    tracing_subscriber::EnvFilter::try_new(&config.log.filter).map_err(|error| from(&error))?;
-    if config.providers.enabled().is_empty() {
-        return Err(Failure::new(
-            "no cloud is configured, so no binding could ever work: add [providers.aws] or another",
-        ));
-    }
-    Ok(())
 }
 
 /// What follows from a configuration.
@@ -80,12 +59,12 @@ struct Report {
 }
 
 impl Report {
-    fn of(config: &Config) -> Self {
+    fn of(config: &Config, now: SystemTime) -> Self {
         Self {
             deployment: config.deployment.to_string(),
             settings: settings(config),
-            limits: limits(config),
-            warnings: warnings(config),
+            limits: limits::of(config),
+            warnings: warnings::of(config, now),
         }
     }
 
@@ -105,7 +84,10 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("A server of deployment {} can start with it.\n\n", self.deployment);
+        let mut text = format!(
+            "A server of deployment {} can start with it, if it finds its ports free, its disks writable and memory to lock.\n\n",
+            self.deployment
+        );
         for (name, value) in self.settings.iter().chain(&self.limits) {
             // Writing to a string does not fail.
             let _ = writeln!(text, "  {name:<12} {value}");
@@ -147,98 +129,4 @@ fn addresses(addresses: Option<&[std::net::SocketAddr]>, scheme: &str) -> String
     let listed =
         addresses.map(|all| all.iter().map(|at| format!("{scheme}://{at}")).collect::<Vec<_>>().join(", "));
     listed.unwrap_or_else(|| "none".to_owned())
-}
-
-fn limits(config: &Config) -> Vec<(&'static str, String)> {
-    let limits = &config.limits;
-    let planned = config.lease.proofs_per_second * PLANNED_SHARE;
-    let room = |bound: f64| planned * bound * EARLIEST_PROOF;
-    vec![
-        (
-            "connections",
-            format!(
-                "{} x 256 KiB of receive windows = {} at worst",
-                limits.connections,
-                bytes(limits.connections.saturating_mul(CONNECTION_BYTES))
-            ),
-        ),
-        (
-            "calls",
-            format!(
-                "{} x two keys of 64 bytes = {} of the arena's {}",
-                limits.calls,
-                bytes(limits.calls.saturating_mul(CALL_BYTES)),
-                bytes(config.memory.arena_bytes)
-            ),
-        ),
-        (
-            "proofs",
-            format!(
-                "{} per second and cloud, 70 % of them planned: {:.0} bindings in use with a bound of 300 s, {:.0} of 15 s",
-                config.lease.proofs_per_second,
-                room(300.0),
-                room(15.0)
-            ),
-        ),
-        (
-            "cache",
-            format!(
-                "{} in all, {} of one tenant",
-                bytes(usize::try_from(config.lease.cache_bytes).unwrap_or(usize::MAX)),
-                bytes(usize::try_from(config.lease.cache_bytes_per_tenant).unwrap_or(usize::MAX))
-            ),
-        ),
-    ]
-}
-
-fn warnings(config: &Config) -> Vec<String> {
-    let (limits, memory) = (&config.limits, &config.memory);
-    let mut warnings = Vec::new();
-    let mut warn = |when: bool, text: &str| {
-        if when {
-            warnings.push(text.to_owned())
-        }
-    };
-    warn(
-        limits.calls.saturating_mul(CALL_BYTES) > memory.arena_bytes,
-        "limits.calls can hold more keys than memory.arena_bytes has room for: some calls would get RESOURCE_EXHAUSTED",
-    );
-    warn(
-        limits.drain.0 < limits.deadline.0,
-        "limits.drain is shorter than limits.deadline: calls are cut when the process ends",
-    );
-    warn(
-        config.lease.cache_bytes_per_tenant > config.lease.cache_bytes,
-        "lease.cache_bytes_per_tenant is more than there is in all: one tenant can crowd out the others",
-    );
-    warn(memory.danger_allow_unlocked, "memory.danger_allow_unlocked: keys may be swapped to disk");
-    warn(
-        config.audit.danger_serve_unrecorded,
-        "audit.danger_serve_unrecorded: what cannot be recorded is served",
-    );
-    warn(
-        config.registry == Registry::Memory,
-        "registry.kind is memory: tenants and bindings are gone when the process ends",
-    );
-    warn(
-        config.listen.tls.is_some()
-            && config.listen.tcp.iter().any(|at| at.ip().is_loopback())
-            && !config.listen.tcp.is_empty(),
-        "listen.tcp lets any local user in besides the callers with certificates: set it to [] if nobody needs it",
-    );
-    warn(
-        config.sentinels.is_empty(),
-        "no sentinels: if our own identity breaks, every tenant's keys are wiped at once as if they had revoked",
-    );
-    warnings
-}
-
-/// A size with its unit.
-fn bytes(size: usize) -> String {
-    const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match UNITS.into_iter().find(|(_, unit)| size >= *unit) {
-        Some((name, unit)) if size.is_multiple_of(unit) => format!("{} {name}", size / unit),
-        Some((name, unit)) => format!("{}.{} {name}", size / unit, size % unit * 10 / unit),
-        None => format!("{size} bytes"),
-    }
 }
