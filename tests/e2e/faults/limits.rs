@@ -95,7 +95,8 @@ async fn p7_a_process_does_not_start_where_it_cannot_write() {
         [("LEASEHOLD__AUDIT__DIRECTORY", "audit"), ("LEASEHOLD__REGISTRY__PATH", "registry.db")]
     {
         let path = disk.path().join(file).display().to_string();
-        let (status, log) = Process::refused(with_a_disk(disk.path(), "ro"), &[(setting, path)]).await;
+        let cloud = ("LEASEHOLD__PROVIDERS__AWS__REGION", "eu-central-1".to_owned());
+        let (status, log) = Process::refused(with_a_disk(disk.path(), "ro"), &[(setting, path), cloud]).await;
         assert_eq!(status.code(), Some(1), "{log}");
         assert!(log.to_lowercase().contains("read-only") || log.contains("readonly"), "{log}");
     }
