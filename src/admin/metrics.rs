@@ -111,7 +111,7 @@ fn describe() {
     );
     describe_counter!(
         "leasehold_reloads_total",
-        "Files that changed, by outcome: taken_over, or refused, which left in force what was."
+        "Files that changed, by outcome: taken_over, or refused because they cannot be used."
     );
     // === leases ===
     describe_gauge!(
@@ -166,6 +166,9 @@ fn describe_memory() {
         Unit::Bytes,
         "Their size, as counted against lease.cache_bytes."
     );
-    describe_gauge!("leasehold_arena_keys", "Keys in the clear in locked memory, of 64 bytes each.");
+    describe_gauge!(
+        "leasehold_arena_keys",
+        "Keys in the clear in locked memory, one for each live lease among them."
+    );
     describe_gauge!("leasehold_arena_capacity_keys", "How many there is room for.");
 }

@@ -57,7 +57,8 @@ fn a_configuration_is_checked_without_a_server() {
     let (usable, report) = check(directory.path(), &format!("deployment = 'prod'\n{CLOUD}"));
     assert!(usable, "{report}");
     for told in [
-        "131072 in 8 MiB: 4096 calls x 2 = 8192, and 122880 for leases in use, of which proofs allow 25200 (1 x 300 s)",
+        "131072 in 8 MiB: 4096 calls x 2 = 8192, and 122880 for leases in use; with a bound of 300 s proofs allow \
+         1 x 25200 = 25200",
         "25200 leases in use with a bound of 300 s, 1260 of 15 s",
         "no sentinels",
         "no [[rules]]",

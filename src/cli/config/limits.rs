@@ -72,12 +72,13 @@ pub(super) fn of(config: &Config) -> Vec<(&'static str, String)> {
         (
             "keys",
             format!(
-                "{} in {}: {} calls x {KEYS_PER_CALL} = {}, and {} for leases in use, of which proofs allow {} ({clouds} x 300 s)",
+                "{} in {}: {} calls x {KEYS_PER_CALL} = {}, and {} for leases in use; with a bound of 300 s proofs allow {clouds} x {} = {}",
                 room.there_is,
                 bytes(config.memory.arena_bytes),
                 limits.calls,
                 room.calls,
                 room.there_is.saturating_sub(room.calls),
+                leases_in_use(config, DEFAULT_BOUND),
                 room.leases,
             ),
         ),
