@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use leasehold_clock::SystemClock;
 use leasehold_ids::{DeploymentId, TenantId};
 use leasehold_registry::{
-    Absent, Existing, Import, ImportError, Imported, MemoryRegistry, SqliteError, SqliteRegistry,
+    Absent, Existing, Exported, Import, ImportError, Imported, MemoryRegistry, SqliteError, SqliteRegistry,
     SqliteSettings, export,
 };
 use leasehold_tenant::{HISTORY_PAGE, Registry, Tenant};
@@ -88,23 +88,41 @@ async fn write(file: Option<&Path>, place: &Place, output: Output) -> Result<(),
     let Some(path) = file else {
         // Whole, or not at all: a part of it would look like all there is.
         let mut text = Vec::new();
-        let count = export(&registry, &kept.deployment, &mut text).await?;
+        let exported = export(&registry, &kept.deployment, &mut text).await?;
         let text = String::from_utf8_lossy(&text);
-        return output.answer(&json!({ "tenants": count, "yaml": text }), || text.trim_end().to_owned());
+        let value = json!({ "tenants": exported.tenants, "left_out": exported.bad.len(), "yaml": text });
+        output.answer(&value, || text.trim_end().to_owned())?;
+        return complete(&exported, output);
     };
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = async {
-        let count = export(&registry, &kept.deployment, &mut std::io::BufWriter::new(&mut out)).await?;
+        let exported = export(&registry, &kept.deployment, &mut std::io::BufWriter::new(&mut out)).await?;
         out.sync_all()?;
-        Ok::<_, Failure>(count)
+        Ok::<_, Failure>(exported)
     };
     match written.await {
-        Ok(count) => output.answer(&json!({ "tenants": count }), || format!("{count} tenants")),
+        Ok(exported) => {
+            let (tenants, left_out) = (exported.tenants, exported.bad.len());
+            let value = json!({ "tenants": tenants, "left_out": left_out });
+            output.answer(&value, || format!("{tenants} tenants"))?;
+            complete(&exported, output)
+        }
         Err(failure) => {
             // What is left of it is of no use, and may be there for want of room.
             let _ = std::fs::remove_file(path);
             Err(failure)
         }
+    }
+}
+
+/// Names what was left out. What was written is of use nevertheless, and is not all there is.
+fn complete(exported: &Exported, output: Output) -> Result<(), Failure> {
+    for error in &exported.bad {
+        output.warn(&Failure::from_error(error).to_string());
+    }
+    match exported.bad.len() {
+        0 => Ok(()),
+        bad => Err(Failure::new(format!("{bad} tenants are left out, because their records cannot be read"))),
     }
 }
 

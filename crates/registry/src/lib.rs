@@ -20,6 +20,6 @@ mod sqlite;
 /// Announcements that a receiver may fall behind before it has to read everything again.
 const ANNOUNCEMENTS: usize = 1024;
 
-pub use exchange::{Existing, ExportError, Import, ImportError, Imported, RecordError, export};
+pub use exchange::{Existing, ExportError, Exported, Import, ImportError, Imported, RecordError, export};
 pub use memory::MemoryRegistry;
 pub use sqlite::{Absent, SqliteError, SqliteRegistry, SqliteSettings};

@@ -96,8 +96,9 @@ impl Registry for MemoryRegistry {
             .filter_map(|(_, revisions)| revisions.last())
             .filter(|tenant| page.show_deleted || tenant.deleted.is_none())
             .cloned();
-        let tenants = listed.by_ref().take(page.limit()).collect();
-        Ok(Page { tenants, more: listed.next().is_some() })
+        let tenants: Vec<_> = listed.by_ref().take(page.limit()).collect();
+        let next = listed.next().and(tenants.last()).map(|tenant| tenant.id.clone());
+        Ok(Page { tenants, bad: Vec::new(), next })
     }
 
     async fn history(&self, id: &TenantId, after: u64) -> Result<Vec<Arc<Tenant>>, RegistryError> {

@@ -55,8 +55,8 @@ pub(crate) struct BindingRow {
 #[derive(Debug, thiserror::Error)]
 #[error("{column}: {what}")]
 pub(crate) struct RowError {
-    column: &'static str,
-    what: String,
+    pub(crate) column: &'static str,
+    pub(crate) what: String,
 }
 
 // === from records ===
@@ -132,20 +132,21 @@ pub(crate) fn record(
     assemble(row, bindings).map_err(|error| bad(id, error))
 }
 
-/// The records of these rows, in their order; `bindings` has what is in force of each of them, and may have more.
+/// The records of these rows, in their order, or what is wrong with them; `bindings` has what is in force of each of them, and
+/// may have more.
 pub(crate) fn records(
     tenants: Vec<TenantRow>,
     bindings: Vec<BindingRow>,
-) -> Result<Vec<Arc<Tenant>>, RegistryError> {
+) -> impl Iterator<Item = Result<Arc<Tenant>, RegistryError>> {
     let mut of = HashMap::<String, Vec<BindingRow>>::new();
     for row in bindings {
         of.entry(row.tenant.clone()).or_default().push(row);
     }
-    let complete = |row: TenantRow| {
+    let complete = move |row: TenantRow| {
         let bindings = of.remove(&row.tenant).unwrap_or_default();
         record(row, bindings).map(Arc::new)
     };
-    tenants.into_iter().map(complete).collect()
+    tenants.into_iter().map(complete)
 }
 
 /// Revisions of one tenant, in their order; `versions` has every version of each of its bindings.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use data_encoding::BASE64URL_NOPAD;
-use leasehold_tenant::PageRequest;
+use leasehold_tenant::{PageRequest, RegistryError};
 
 use crate::ServiceError;
 
@@ -59,6 +59,14 @@ impl<T> Listing<T> {
         let last = items.last().filter(|_| more);
         let next_token = last.map_or_else(String::new, |item| BASE64URL_NOPAD.encode(id(item).as_bytes()));
         Self { items, next_token }
+    }
+}
+
+/// Logs which records of a page cannot be read. One bad record takes nothing from the others: they are listed and planned for
+/// without it.
+pub(crate) fn report(bad: &[RegistryError]) {
+    for error in bad {
+        tracing::warn!(error = error as &dyn std::error::Error, "a tenant is left out of a listing");
     }
 }
 

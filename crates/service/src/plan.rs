@@ -14,6 +14,7 @@ use leasehold_tenant::{Binding, PageRequest, RevocationBound, Tenant};
 
 use crate::ServiceError;
 use crate::directory::Directory;
+use crate::listing::report;
 
 /// When the registry is listed anew, although all announced changes were followed. An hour's error through an announcement
 /// that got lost is a few bindings of tens of thousands.
@@ -132,10 +133,12 @@ impl Plan {
             let request = PageRequest { size: PageRequest::MAX_SIZE, after, show_deleted: true };
             let page = directory.within_deadline(directory.registry().list(request)).await?;
             let mut needs = self.needs();
+            // Nobody can be served whose record cannot be read, so that nothing has to be proven for them.
+            report(&page.bad);
             page.tenants.iter().for_each(|tenant| needs.note(tenant));
             // Unless somebody else went on, or everything is in doubt again.
             if needs.listed_to == asked {
-                needs.listed_to = page.tenants.last().map(|tenant| tenant.id.clone()).filter(|_| page.more);
+                needs.listed_to = page.next;
                 needs.listed_at = needs.listed_to.is_none().then(|| directory.now());
             }
         }

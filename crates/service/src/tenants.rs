@@ -13,6 +13,7 @@ use leasehold_tenant::{
 };
 
 use crate::directory::subjects;
+use crate::listing::report;
 use crate::{Caller, ChangeOptions, Listing, Mode, Paging, Service, ServiceError};
 
 /// What is said of a tenant when it is created.
@@ -247,10 +248,11 @@ impl Service {
         loop {
             let request = PageRequest { size: PageRequest::MAX_SIZE, after, show_deleted };
             let page = directory.within_deadline(directory.registry().list(request)).await?;
-            after = page.tenants.last().map(|tenant| tenant.id.clone());
+            report(&page.bad);
+            after = page.next;
             let allowed = |tenant: &Arc<Tenant>| self.allows(caller, Operation::ListTenants, &tenant.id);
             visible.extend(page.tenants.into_iter().filter(allowed).take(limit + 1 - visible.len()));
-            if visible.len() > limit || !page.more {
+            if visible.len() > limit || after.is_none() {
                 return Ok(Listing::cut(visible, limit, |tenant| tenant.id.as_str()));
             }
         }

@@ -43,12 +43,15 @@ impl PageRequest {
 pub const HISTORY_PAGE: usize = 100;
 
 /// One page of a listing, in order of id.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Page {
     /// The tenants.
     pub tenants: Vec<Arc<Tenant>>,
-    /// Whether more follow the last of them.
-    pub more: bool,
+    /// What is wrong with records that belong among them and cannot be read: [`RegistryError::BadRecord`]. One bad record says
+    /// nothing about the others.
+    pub bad: Vec<RegistryError>,
+    /// After which id the next page begins; none if this was the last.
+    pub next: Option<TenantId>,
 }
 
 /// Keeps tenants, and what they ever were. The only state of Leasehold.

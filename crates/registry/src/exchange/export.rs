@@ -23,8 +23,17 @@ pub enum ExportError {
     Form(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Writes all tenants of `registry`, deleted ones included, to `out`; gives how many there are. Each record is as it was at
-/// one moment; those that change meanwhile are as they were before or after.
+/// What was written down.
+#[derive(Debug)]
+pub struct Exported {
+    /// How many tenants.
+    pub tenants: usize,
+    /// What is wrong with records that are left out, because they cannot be read. The file says so too.
+    pub bad: Vec<RegistryError>,
+}
+
+/// Writes all tenants of `registry`, deleted ones included, to `out`. Each record is as it was at one moment; those that change
+/// meanwhile are as they were before or after.
 ///
 /// # Errors
 /// [`ExportError`]. What was written by then is of no use.
@@ -32,12 +41,12 @@ pub async fn export(
     registry: &dyn Registry,
     deployment: &DeploymentId,
     out: &mut (impl Write + Send),
-) -> Result<usize, ExportError> {
+) -> Result<Exported, ExportError> {
     let about = "# Tenants of Leasehold. `leasehold registry export` wrote them; `leasehold registry import` reads them.\n";
     out.write_all(about.as_bytes()).map_err(ExportError::Write)?;
     let heading = Heading { leasehold_registry: FORM, deployment: deployment.clone() };
     out.write_all(yaml(&heading)?.as_bytes()).map_err(ExportError::Write)?;
-    let (mut count, mut after) = (0, None);
+    let (mut exported, mut after) = (Exported { tenants: 0, bad: Vec::new() }, None);
     loop {
         let page =
             registry.list(PageRequest { size: PageRequest::MAX_SIZE, after, show_deleted: true }).await?;
@@ -45,11 +54,16 @@ pub async fn export(
             let text = yaml(&TenantDocument::from(tenant.as_ref()))?;
             write!(out, "---\n{text}").map_err(ExportError::Write)?;
         }
-        count += page.tenants.len();
-        after = page.tenants.last().map(|tenant| tenant.id.clone());
-        if !page.more {
+        for error in &page.bad {
+            // Quoted, because whoever altered the record chose its id.
+            writeln!(out, "# Left out: {:?}", error.to_string()).map_err(ExportError::Write)?;
+        }
+        exported.tenants += page.tenants.len();
+        exported.bad.extend(page.bad);
+        after = page.next;
+        if after.is_none() {
             out.flush().map_err(ExportError::Write)?;
-            return Ok(count);
+            return Ok(exported);
         }
     }
 }

@@ -7,5 +7,5 @@ mod document;
 mod export;
 mod import;
 
-pub use export::{ExportError, export};
+pub use export::{ExportError, Exported, export};
 pub use import::{Existing, Import, ImportError, Imported, RecordError};

@@ -211,19 +211,31 @@ impl Registry for SqliteRegistry {
 
     async fn list(&self, page: PageRequest) -> Result<Page, RegistryError> {
         let limit = page.limit();
-        let after = page.after.as_ref().map_or("", TenantId::as_str);
+        let mut after = page.after.map_or(String::new(), |after| after.to_string());
+        let mut listing = Page { tenants: Vec::new(), bad: Vec::new(), next: None };
         let mut view = self.view().await?;
-        // One more than wanted, to know whether there are more.
-        let listed = statements::tenants(after, page.show_deleted, rows::count(limit + 1));
-        let mut listed = listed.fetch_all(&mut *view).await.map_err(|error| self.failed(error))?;
-        let more = listed.len() > limit;
-        listed.truncate(limit);
-        let (Some(first), Some(last)) = (listed.first(), listed.last()) else {
-            return Ok(Page { tenants: Vec::new(), more });
-        };
-        let bindings = statements::bindings(&first.tenant, &last.tenant).fetch_all(&mut *view).await;
-        let bindings = bindings.map_err(|error| self.failed(error))?;
-        Ok(Page { tenants: rows::records(listed, bindings)?, more })
+        loop {
+            // One more than wanted, to know whether there are more.
+            let rows = statements::tenants(&after, page.show_deleted, rows::count(limit + 1));
+            let mut rows = rows.fetch_all(&mut *view).await.map_err(|error| self.failed(error))?;
+            let more = rows.len() > limit - listing.tenants.len();
+            rows.truncate(limit - listing.tenants.len());
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(listing) };
+            let bindings = statements::bindings(&first.tenant, &last.tenant).fetch_all(&mut *view).await;
+            let bindings = bindings.map_err(|error| self.failed(error))?;
+            after.clone_from(&last.tenant);
+            for record in rows::records(rows, bindings) {
+                match record {
+                    Ok(tenant) => listing.tenants.push(tenant),
+                    Err(error) => listing.bad.push(error),
+                }
+            }
+            // Where somebody altered the last id, no page can begin after it, and this one goes on.
+            listing.next = after.parse().ok().filter(|_| more);
+            if !more || listing.next.is_some() {
+                return Ok(listing);
+            }
+        }
     }
 
     async fn history(&self, id: &TenantId, after: u64) -> Result<Vec<Arc<Tenant>>, RegistryError> {

@@ -6,8 +6,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use leasehold_clock::ManualClock;
-use leasehold_registry::{Absent, SqliteError, SqliteRegistry, SqliteSettings};
-use leasehold_tenant::{Change, Registry, RegistryError};
+use leasehold_registry::{
+    Absent, Existing, Import, MemoryRegistry, SqliteError, SqliteRegistry, SqliteSettings, export,
+};
+use leasehold_tenant::{Change, PageRequest, Registry, RegistryError};
 use sqlx::{Connection, Executor};
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -218,6 +220,50 @@ async fn a_record_that_was_altered_by_hand_is_named_with_its_column() {
         }
         assert!(registry.tenant(&id("other")).await.is_ok(), "others are served on");
     }
+}
+
+#[tokio::test]
+async fn p6_a_record_that_was_altered_by_hand_is_named_and_listed_without() {
+    let file = File::new();
+    let registry = file.open().await.unwrap();
+    for id in ["a", "acme", "b", "c"] {
+        registry.create(tenant(id)).await.unwrap();
+    }
+    let add = |id: &str, loggable: &str| {
+        format!(
+            "BEGIN; INSERT INTO tenants VALUES ('{id}', 1);
+             INSERT INTO tenant_revisions SELECT NULL, '{id}', 1, display_name, state, deleted, revocation_bound, idle_after,
+               entry_max_age, cache, '{loggable}', created, updated FROM tenant_revisions WHERE tenant = 'a';
+             COMMIT"
+        )
+    };
+    let mut stranger = file.stranger().await;
+    for (id, loggable) in [("b-bad", "{}"), ("b~1", "[]"), ("b~2", "[]")] {
+        stranger.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(add(id, loggable)))).await.unwrap();
+    }
+    let (mut listed, mut bad, mut after) = (Vec::new(), Vec::new(), None);
+    for size in [1, 2, 2, 1, 1] {
+        let page = registry.list(PageRequest { size, after, show_deleted: false }).await.unwrap();
+        listed.extend(page.tenants.iter().map(|tenant| tenant.id.to_string()));
+        bad.extend(page.bad.iter().map(ToString::to_string));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ["a", "acme", "b", "c"], "each once");
+    let named =
+        ["b-bad", "b~1", "b~2"].map(|id| format!("the record of tenant {id} is not one that can be kept"));
+    assert_eq!(bad, named);
+
+    let mut text = Vec::new();
+    let exported = export(&registry, &"test".parse().unwrap(), &mut text).await.unwrap();
+    assert_eq!((exported.tenants, exported.bad.len()), (4, 3));
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("# Left out: \"the record of tenant b~1 "), "{text}");
+    let (rebuilt, deployment) = (MemoryRegistry::new(), "test".parse().unwrap());
+    let import = Import::plan(&rebuilt, &deployment, &text, Existing::Refuse).await.unwrap();
+    assert_eq!(import.apply(&rebuilt).await.unwrap().created, 4, "what was written can be read");
 }
 
 #[tokio::test]

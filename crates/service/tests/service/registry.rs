@@ -1,7 +1,8 @@
 //! A registry that can be counted, silenced, stopped and overtaken.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use leasehold_ids::TenantId;
@@ -22,6 +23,8 @@ struct State {
     hanging: AtomicBool,
     /// How many of the next replacements somebody else is faster than.
     overtaken: AtomicUsize,
+    /// Tenants whose records cannot be read.
+    bad: Mutex<BTreeSet<TenantId>>,
     /// Whether the next reading is to wait, after it has read, for `go_on`.
     slow: AtomicBool,
     go_on: Notify,
@@ -40,6 +43,7 @@ impl FakeRegistry {
             down: AtomicBool::new(false),
             hanging: AtomicBool::new(false),
             overtaken: AtomicUsize::new(0),
+            bad: Mutex::default(),
             slow: AtomicBool::new(false),
             go_on: Notify::new(),
             slow_to_replace: AtomicBool::new(false),
@@ -57,6 +61,15 @@ impl FakeRegistry {
 
     pub(crate) fn go_down(&self, down: bool) {
         self.0.down.store(down, SeqCst);
+    }
+
+    /// Somebody alters the record of `id` by hand.
+    pub(crate) fn spoil(&self, id: &str) {
+        self.0.bad.lock().unwrap().insert(id.parse().unwrap());
+    }
+
+    fn is_bad(&self, id: &TenantId) -> bool {
+        self.0.bad.lock().unwrap().contains(id)
     }
 
     pub(crate) fn hang(&self) {
@@ -114,6 +127,10 @@ impl FakeRegistry {
     }
 }
 
+fn bad(id: &TenantId) -> RegistryError {
+    RegistryError::BadRecord { tenant: id.to_string(), source: "provider: no such thing".into() }
+}
+
 #[async_trait]
 impl Registry for FakeRegistry {
     async fn create(&self, tenant: Tenant) -> Result<(), RegistryError> {
@@ -123,6 +140,9 @@ impl Registry for FakeRegistry {
 
     async fn tenant(&self, id: &TenantId) -> Result<Arc<Tenant>, RegistryError> {
         self.asked().await?;
+        if self.is_bad(id) {
+            return Err(bad(id));
+        }
         let tenant = self.0.records.tenant(id).await;
         if self.0.slow.swap(false, SeqCst) {
             self.0.go_on.notified().await;
@@ -152,7 +172,11 @@ impl Registry for FakeRegistry {
     async fn list(&self, page: PageRequest) -> Result<Page, RegistryError> {
         self.asked().await?;
         self.0.listings.fetch_add(1, SeqCst);
-        self.0.records.list(page).await
+        let mut page = self.0.records.list(page).await?;
+        page.bad.extend(
+            page.tenants.extract_if(.., |tenant| self.is_bad(&tenant.id)).map(|tenant| bad(&tenant.id)),
+        );
+        Ok(page)
     }
 
     async fn history(&self, id: &TenantId, after: u64) -> Result<Vec<Arc<Tenant>>, RegistryError> {

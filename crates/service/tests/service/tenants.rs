@@ -10,6 +10,24 @@ fn renamed(name: &str) -> [TenantChange; 1] {
 }
 
 #[tokio::test]
+async fn p6_a_record_that_cannot_be_read_is_nobody_elses_trouble() {
+    let world = World::with_acme().await;
+    for id in ["a", "b", "zz"] {
+        world.create_tenant(id).await;
+    }
+    world.registry.spoil("b");
+    world.registry.spoil("zz");
+    // One that has listed nothing yet.
+    let world = World::with_budget(1.0, world.registry.clone());
+    let listed = world.service.list_tenants(&root(), &Paging::default(), true).await.unwrap();
+    let listed: Vec<_> = listed.items.iter().map(|tenant| tenant.id.as_str()).collect();
+    assert_eq!(listed, ["a", "acme"]);
+    world.activate("a", "main").await;
+    world.create_tenant("c").await;
+    assert!(world.service.get_tenant(&root(), &tenant("b")).await.is_err());
+}
+
+#[tokio::test]
 async fn a_change_with_an_outdated_etag_is_refused() {
     let world = World::empty();
     world.create_tenant("acme").await;
