@@ -1,7 +1,7 @@
 //! Notices when the machine turns out to be a restored snapshot of itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_KOBJECT_UEVENT};
 
@@ -17,27 +17,34 @@ const KERNEL_GROUP: u32 = 1;
 /// Uevents are at most 2 KiB of variables (`UEVENT_BUFFER_SIZE`) behind a short header.
 const BUFFER: usize = 4096;
 
+/// What the one watch of this process has counted, once it was begun.
+static COUNT: OnceLock<Arc<AtomicU64>> = OnceLock::new();
+
 /// Counts changes of the VM generation id. Where the kernel does not announce them the count stays at zero and the
 /// suspend-aware clock alone protects the leases.
 #[derive(Debug)]
 pub(crate) struct GenerationWatch(Arc<AtomicU64>);
 
 impl GenerationWatch {
-    /// Starts to watch on a thread of its own, which sleeps in `recv` until the kernel speaks.
+    /// Watches on a thread of its own, which sleeps in `recv` until the kernel speaks. One for all clocks of the process: there is
+    /// one machine, and nothing would wake a thread whose clock is gone.
     pub(crate) fn start() -> Self {
-        let count = Arc::new(AtomicU64::new(0));
-        match open() {
-            Ok(socket) => {
-                tracing::info!("restored snapshots end every lease, where the kernel announces them");
-                spawn(socket, Arc::downgrade(&count));
+        let count = COUNT.get_or_init(|| {
+            let count = Arc::new(AtomicU64::new(0));
+            match open() {
+                Ok(socket) => {
+                    tracing::info!("restored snapshots end every lease, where the kernel announces them");
+                    spawn(socket, Arc::clone(&count));
+                }
+                Err(error) => tracing::warn!(
+                    %error,
+                    "the kernel's announcements cannot be listened for: in a restored snapshot of this machine leases go on until its \
+                     clock is set"
+                ),
             }
-            Err(error) => tracing::warn!(
-                %error,
-                "the kernel's announcements cannot be listened for: in a restored snapshot of this machine leases go on until its \
-                 clock is set"
-            ),
-        }
-        Self(count)
+            count
+        });
+        Self(Arc::clone(count))
     }
 
     pub(crate) fn current(&self) -> Generation {
@@ -51,7 +58,7 @@ fn open() -> std::io::Result<Socket> {
     Ok(socket)
 }
 
-fn spawn(socket: Socket, count: std::sync::Weak<AtomicU64>) {
+fn spawn(socket: Socket, count: Arc<AtomicU64>) {
     let watch = move || {
         let mut buffer = Vec::with_capacity(BUFFER);
         loop {
@@ -64,7 +71,6 @@ fn spawn(socket: Socket, count: std::sync::Weak<AtomicU64>) {
                 }
                 buffer.extend_from_slice(NEW_GENERATION);
             }
-            let Some(count) = count.upgrade() else { return };
             if announces_new_generation(&buffer) {
                 count.fetch_add(1, Ordering::AcqRel);
                 tracing::warn!("this machine was restored from a snapshot; every lease ends");
@@ -84,6 +90,18 @@ fn announces_new_generation(uevent: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn p9_however_many_clocks_there_are_one_thread_watches() {
+        let threads = || {
+            let names = std::fs::read_dir("/proc/self/task").unwrap();
+            let names = names.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+            names.filter(|name| name.trim() == "vm-generation").count()
+        };
+        let clocks: Vec<_> = (0..100).map(|_| GenerationWatch::start()).collect();
+        assert!(threads() <= 1, "{} threads for {} clocks", threads(), clocks.len());
+        assert!(clocks.iter().all(|clock| Arc::ptr_eq(&clock.0, &clocks[0].0)));
+    }
 
     #[test]
     fn only_the_announcement_itself_counts() {
