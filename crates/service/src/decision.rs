@@ -293,8 +293,12 @@ impl Recorder {
 
     async fn keep(&self, record: Record) -> Result<(), ServiceError> {
         let Err(error) = self.sink.write(record).await else { return Ok(()) };
-        self.last_failure.note(self.clock.now());
-        tracing::error!(error = &error as &dyn std::error::Error, "a decision could not be recorded");
+        // Said once while it lasts: there may be thousands of them a second, for want of room on the very disk that logs use.
+        let now = self.clock.now();
+        if !self.last_failure.is_recent(now) {
+            tracing::error!(error = &error as &dyn std::error::Error, "decisions cannot be recorded");
+        }
+        self.last_failure.note(now);
         match self.on_failure {
             OnFailure::Refuse => Err(ServiceError::AuditUnavailable(error)),
             OnFailure::DangerServeUnrecorded => Ok(()),
