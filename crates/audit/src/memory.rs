@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::Barrier;
 
 use crate::{AuditError, Record, Sink, Stranger};
 
@@ -15,6 +16,8 @@ pub struct MemorySink(Arc<State>);
 struct State {
     kept: Mutex<Kept>,
     broken: AtomicBool,
+    /// How many writes wait for each other.
+    together: Mutex<Option<Arc<Barrier>>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,12 @@ impl MemorySink {
         self.0.broken.store(true, Ordering::SeqCst);
     }
 
+    /// From now on writes wait until there are `writes` of them, as the writes of one group do.
+    pub fn take_together(&self, writes: usize) {
+        *self.0.together.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::new(Barrier::new(writes)));
+    }
+
     /// Takes writes again.
     pub fn mend(&self) {
         self.0.broken.store(false, Ordering::SeqCst);
@@ -62,6 +71,10 @@ impl Sink for MemorySink {
     async fn write(&self, record: Record) -> Result<(), AuditError> {
         if self.0.broken.load(Ordering::SeqCst) {
             return Err(AuditError::Closed);
+        }
+        let together = self.0.together.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(together) = together {
+            together.wait().await;
         }
         self.kept().records.push(record);
         Ok(())

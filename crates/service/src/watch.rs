@@ -6,7 +6,7 @@ mod watched;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use leasehold_authz::Operation;
 use leasehold_clock::Moment;
 use leasehold_ids::TenantId;
@@ -21,6 +21,10 @@ pub use self::message::{
 use self::watched::Watched;
 use crate::directory::Known;
 use crate::{Caller, Service, ServiceError};
+
+/// Decisions of one message that are recorded at once. A write of the journal has room for as many, and its queue for those of
+/// 16 watchers.
+const AT_ONCE: usize = 256;
 
 /// One watcher. The transport hands every message to [`receive`](Self::receive), sends what that returns, and in between
 /// waits for [`changed`](Self::changed), whose future it may drop at any time. Dropping the watch ends its holds, and so
@@ -141,57 +145,51 @@ impl Watch {
         error.map_or(Ok(()), Err)
     }
 
+    /// Does what the message says. The watcher is told of nothing meanwhile, so that what is to be recorded of it is recorded
+    /// together, and shares the journal's writes.
     async fn obey(&mut self, message: WatchMessage) -> Result<(), ServiceError> {
-        for (tenant, mode) in message.subscriptions {
-            match mode {
-                WatchMode::Forget => drop(self.watched.remove(&tenant)),
-                WatchMode::Observe | WatchMode::Hold => self.subscribe(tenant, mode).await?,
+        let wanted = self.wanted(message.subscriptions);
+        for wanted in wanted.chunks(AT_ONCE) {
+            let (service, caller) = (&self.service, &self.caller);
+            let decided = join_all(wanted.iter().map(|wanted| subscribe(service, caller, wanted))).await;
+            for (wanted, known) in wanted.iter().zip(decided) {
+                self.adopt(&wanted.tenant, wanted.mode, known?);
             }
         }
-        for acknowledgement in &message.acknowledgements {
-            self.acknowledge(acknowledgement).await?;
+        for acknowledgements in message.acknowledgements.chunks(AT_ONCE) {
+            let (service, caller, watched) = (&self.service, &self.caller, &self.watched);
+            let done = acknowledgements.iter().map(|word| acknowledge(service, caller, watched, word));
+            join_all(done).await.into_iter().collect::<Result<(), _>>()?;
         }
         Ok(())
     }
 
-    async fn subscribe(&mut self, id: TenantId, mode: WatchMode) -> Result<(), ServiceError> {
-        if self.watched.get(&id).is_some_and(|watched| watched.mode == mode) {
-            return Ok(());
-        }
-        let decision = self.service.admit(&self.caller, Operation::WatchLeases, Some(&id)).await?;
-        let full = self.watched.len() >= MAX_WATCHED && !self.watched.contains_key(&id);
-        let known = match full {
-            true => Err(ServiceError::OverLimit("tenants of one stream of WatchLeases")),
-            false => self.service.inner.directory.known(&id).await,
-        };
-        let known = decision.conclude(known).await?;
-        match self.watched.get_mut(&id) {
+    /// What is to be decided about: of several subscriptions for one tenant the last one, unless it changes nothing.
+    fn wanted(&mut self, subscriptions: Vec<(TenantId, WatchMode)>) -> Vec<Wanted> {
+        let mut last: BTreeMap<_, _> = subscriptions.into_iter().collect();
+        last.retain(|tenant, mode| match mode {
+            WatchMode::Forget => {
+                self.watched.remove(tenant);
+                false
+            }
+            mode => self.watched.get(tenant).is_none_or(|watched| watched.mode != *mode),
+        });
+        let mut room = MAX_WATCHED.saturating_sub(self.watched.len());
+        let wanted = last.into_iter().map(|(tenant, mode)| {
+            let has_room = self.watched.contains_key(&tenant) || room > 0;
+            room = room.saturating_sub(usize::from(!self.watched.contains_key(&tenant)));
+            Wanted { tenant, mode, has_room }
+        });
+        wanted.collect()
+    }
+
+    fn adopt(&mut self, id: &TenantId, mode: WatchMode, known: Known) {
+        match self.watched.get_mut(id) {
             Some(watched) => watched.change_to(known, mode),
             None => {
                 let leases = self.service.inner.leases.clone();
-                self.watched.insert(id, Watched::new(known, mode, leases));
+                self.watched.insert(id.clone(), Watched::new(known, mode, leases));
             }
-        }
-        Ok(())
-    }
-
-    async fn acknowledge(&mut self, acknowledgement: &Acknowledgement) -> Result<(), ServiceError> {
-        let Acknowledgement { binding, epoch, action } = acknowledgement;
-        let mut decision =
-            self.service.admit(&self.caller, Operation::WatchLeases, Some(binding.tenant())).await?;
-        let action = match action {
-            WatchAction::Wiped => "wiped",
-            WatchAction::ComputeStopped => "compute_stopped",
-        };
-        decision.acknowledging(binding.binding(), *epoch, action);
-        let invalid = |what| Err(ServiceError::invalid("acknowledgements", what));
-        match self.watched.get(binding.tenant()) {
-            None => decision.conclude(invalid("must be about tenants that are watched")).await,
-            Some(watched) if !watched.was_told(binding.binding(), *epoch) => {
-                decision.refuse(ServiceError::invalid("acknowledgements", "name an epoch never told")).await;
-                Ok(())
-            }
-            Some(_) => decision.conclude(Ok(())).await,
         }
     }
 
@@ -206,6 +204,46 @@ impl Watch {
             watched.hold();
         }
         Ok(())
+    }
+}
+
+/// A subscription to be decided about.
+struct Wanted {
+    tenant: TenantId,
+    mode: WatchMode,
+    has_room: bool,
+}
+
+async fn subscribe(service: &Service, caller: &Caller, wanted: &Wanted) -> Result<Known, ServiceError> {
+    let decision = service.admit(caller, Operation::WatchLeases, Some(&wanted.tenant)).await?;
+    let known = match wanted.has_room {
+        true => service.inner.directory.known(&wanted.tenant).await,
+        false => Err(ServiceError::OverLimit("tenants of one stream of WatchLeases")),
+    };
+    decision.conclude(known).await
+}
+
+async fn acknowledge(
+    service: &Service,
+    caller: &Caller,
+    watched: &BTreeMap<TenantId, Watched>,
+    acknowledgement: &Acknowledgement,
+) -> Result<(), ServiceError> {
+    let Acknowledgement { binding, epoch, action } = acknowledgement;
+    let mut decision = service.admit(caller, Operation::WatchLeases, Some(binding.tenant())).await?;
+    let action = match action {
+        WatchAction::Wiped => "wiped",
+        WatchAction::ComputeStopped => "compute_stopped",
+    };
+    decision.acknowledging(binding.binding(), *epoch, action);
+    let invalid = |what| Err(ServiceError::invalid("acknowledgements", what));
+    match watched.get(binding.tenant()) {
+        None => decision.conclude(invalid("must be about tenants that are watched")).await,
+        Some(watched) if !watched.was_told(binding.binding(), *epoch) => {
+            decision.refuse(ServiceError::invalid("acknowledgements", "name an epoch never told")).await;
+            Ok(())
+        }
+        Some(_) => decision.conclude(Ok(())).await,
     }
 }
 

@@ -275,6 +275,50 @@ async fn p7_a_malformed_message_ends_the_watch_and_is_recorded() {
 }
 
 #[tokio::test]
+async fn p2_what_a_message_says_is_recorded_together_so_that_denials_are_told_soon_after() {
+    let world = World::with(|_| {});
+    let ids: Vec<_> = (0..100).map(|n| format!("t{n}")).collect();
+    for id in &ids {
+        world.create_tenant(id).await;
+    }
+    let mut watch = world.service.watch(&root()).await.unwrap();
+    // As the journal does, which writes in groups: whoever gives it one record at a time waits for as many writes.
+    world.audit.take_together(ids.len());
+    let hold = WatchMessage {
+        sequence: 1,
+        subscriptions: ids.iter().map(|id| (tenant(id), WatchMode::Hold)).collect(),
+        ..WatchMessage::default()
+    };
+    let word =
+        |id: &String| Acknowledgement { binding: name(id, "main"), epoch: 9, action: WatchAction::Wiped };
+    let wiped = WatchMessage {
+        sequence: 2,
+        acknowledgements: ids.iter().map(word).collect(),
+        ..WatchMessage::default()
+    };
+    for message in [hold, wiped] {
+        let skip = world.audit.records().len();
+        let obeyed = tokio::select! {
+            biased;
+            obeyed = watch.receive(message) => Some(obeyed.unwrap()),
+            () = world.clock.settle() => None,
+        };
+        assert!(obeyed.is_some(), "one waits for the other");
+        assert_eq!(world.audit.records().len(), skip + ids.len(), "and each is recorded");
+    }
+}
+
+#[tokio::test]
+async fn of_several_subscriptions_for_one_tenant_the_last_counts() {
+    let world = World::with_acme().await;
+    let mut watch = world.service.watch(&caller(ENGINE)).await.unwrap();
+    let both = [("acme", WatchMode::Hold), ("acme", WatchMode::Forget)];
+    assert!(watch.receive(message(1, &both)).await.unwrap().leases.is_empty());
+    let both = [("acme", WatchMode::Forget), ("acme", WatchMode::Observe)];
+    assert_eq!(watch.receive(message(2, &both)).await.unwrap().leases.len(), 1);
+}
+
+#[tokio::test]
 async fn p9_watches_and_their_tenants_are_bounded() {
     let world = World::with(|s| s.watches = 1);
     let ids: Vec<_> = (0..=MAX_WATCHED).map(|n| format!("t{n}")).collect();
