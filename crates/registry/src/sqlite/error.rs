@@ -82,6 +82,20 @@ pub enum SqliteError {
         /// The newest schema that this release knows.
         known: i64,
     },
+    /// The file has not the tables that its schema has.
+    #[error(
+        "the registry {path} says that its schema is {schema}, and its {name} is another one: a build from before the release of \
+             that schema made it, or somebody altered it. Export its tenants with the build that made it, move it away with \
+             its -wal and -shm, and import them into a new one"
+    )]
+    Altered {
+        /// Which file.
+        path: PathBuf,
+        /// The schema that it says.
+        schema: i64,
+        /// The first table or trigger that is not the one of that schema, is missing, or is there beside them.
+        name: String,
+    },
     /// The tenants in the file are another deployment's. External ids are derived from the deployment, so they would be
     /// wrong.
     #[error(
@@ -148,7 +162,10 @@ pub enum SqliteError {
         source: Source,
     },
     /// The file is not what SQLite wrote.
-    #[error("the registry {path} is damaged: put back a copy, or import an export into a new file")]
+    #[error(
+        "the registry {path} is damaged: end every process that uses it, move it away with its -wal and -shm, and put a copy in \
+             its place, or import an export into a new file"
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,

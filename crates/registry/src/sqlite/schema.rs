@@ -1,9 +1,11 @@
 //! Which schema a file has, and how it comes to have the newest one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use leasehold_ids::DeploymentId;
-use sqlx::{Connection, SqliteConnection, query, query_as, query_scalar, raw_sql};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection, query, query_as, query_scalar, raw_sql};
 
 use super::statements::BEGIN_TO_WRITE;
 use super::{Absent, SqliteError};
@@ -50,13 +52,16 @@ async fn upgrade(
 ) -> Result<(), SqliteError> {
     let failed = |error| SqliteError::of(path, error);
     // Asked without a lock first, so that a file that is in use, or read-only, can be looked at.
-    let Found::Earlier(found) = examine(connection, path, steps.len()).await? else { return Ok(()) };
+    let Found::Earlier(found) = examine(connection, path, steps.len()).await? else {
+        return compare(connection, path, steps).await;
+    };
     if absent == Absent::Refuse {
         return Err(older(path, found, steps.len()));
     }
     let mut transaction = connection.begin_with(BEGIN_TO_WRITE).await.map_err(failed)?;
     // Asked again, because another process may have been faster.
     if let Found::Earlier(found) = examine(&mut transaction, path, steps.len()).await? {
+        compare(&mut transaction, path, &steps[..found]).await?;
         for step in &steps[found..] {
             raw_sql(*step).execute(&mut *transaction).await.map_err(failed)?;
         }
@@ -66,6 +71,34 @@ async fn upgrade(
         }
     }
     transaction.commit().await.map_err(failed)
+}
+
+/// Holds what a file has to what these steps make. Its number alone does not tell: files of builds between two releases
+/// have the number of one of them.
+async fn compare(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    steps: &[&'static str],
+) -> Result<(), SqliteError> {
+    let failed = |error| SqliteError::of(path, error);
+    let mut model = SqliteConnectOptions::new().in_memory(true).connect().await.map_err(failed)?;
+    for step in steps {
+        raw_sql(*step).execute(&mut model).await.map_err(failed)?;
+    }
+    let (expected, found) =
+        (tables(&mut model).await.map_err(failed)?, tables(connection).await.map_err(failed)?);
+    model.close().await.map_err(failed)?;
+    let other = expected.symmetric_difference(&found).next();
+    other.map_or(Ok(()), |(name, _)| {
+        Err(SqliteError::Altered { path: path.to_owned(), schema: number(steps.len()), name: name.clone() })
+    })
+}
+
+/// The names of tables, indices and triggers, and how each was made; but those that SQLite makes for itself.
+async fn tables(connection: &mut SqliteConnection) -> sqlx::Result<BTreeSet<(String, String)>> {
+    let tables =
+        query_as("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'");
+    Ok(tables.fetch_all(connection).await?.into_iter().collect())
 }
 
 async fn examine(connection: &mut SqliteConnection, path: &Path, known: usize) -> Result<Found, SqliteError> {
@@ -99,8 +132,8 @@ fn number(schema: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::ConnectOptions;
-    use sqlx::sqlite::SqliteConnectOptions;
+    use aws_lc_rs::digest::{SHA256, digest};
+    use data_encoding::HEXLOWER;
     use tempfile::TempDir;
 
     use super::*;
@@ -162,6 +195,49 @@ mod tests {
         }
         let refused = prepare(&mut connection, directory.path(), &deployment(), Absent::Create).await;
         assert!(matches!(refused, Err(SqliteError::Newer { found: 2, known: 1, .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn p5_a_file_with_other_tables_than_its_schema_has_is_refused_with_what_to_do() {
+        let before: &str = Box::leak(
+            STEPS[0]
+                .replacen(
+                    "  loggable_context TEXT    NOT NULL CHECK (json_valid(loggable_context)),\n",
+                    "",
+                    1,
+                )
+                .into(),
+        );
+        assert_ne!(before, STEPS[0]);
+        for (steps, name) in [
+            (&[before][..], "tenant_revisions"),
+            (&[STEPS[0], "DROP TRIGGER tenants_stay"], "tenants_stay"),
+            (&[STEPS[0], "CREATE TABLE more (x)"], "more"),
+        ] {
+            let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+            for step in steps {
+                raw_sql(*step).execute(&mut connection).await.unwrap();
+            }
+            for known in [STEPS, &[STEPS, &[LATER]].concat()] {
+                let path = Path::new("registry.db");
+                let refused = upgrade(&mut connection, path, &deployment(), Absent::Create, known).await;
+                let Err(SqliteError::Altered { schema: 1, name: told, .. }) = &refused else {
+                    panic!("{refused:?}")
+                };
+                assert_eq!(told, name);
+            }
+        }
+        let mut connection = made(&tempfile::tempdir().unwrap()).await;
+        raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+        compare(&mut connection, Path::new("registry.db"), STEPS).await.unwrap();
+    }
+
+    /// What was released is never altered: further steps are added here, and their digests below.
+    #[test]
+    fn p5_the_steps_of_the_schema_are_only_ever_added_to() {
+        let digest = |step: &&str| HEXLOWER.encode(digest(&SHA256, step.as_bytes()).as_ref());
+        let digests: Vec<_> = STEPS.iter().map(digest).collect();
+        assert_eq!(digests, ["76f75139f6982a814a08db52eb734339dbdb0a0d56d6562a8db7123973cd9753"]);
     }
 
     #[tokio::test]
