@@ -11,11 +11,16 @@ use leasehold_tenant::{
     RESERVED_PREFIX, RevocationBound, Tenant, TenantState, TermsError, is_display_name,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::rows::{BindingRow, RowError, TenantRow};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The form of the file. Later releases read it.
 pub(super) const FORM: u32 = 1;
+
+/// Beyond what any revision or version comes to, with room to go on from: every database and every program can count so far.
+const MAX_COUNT: u64 = 1 << 53;
 
 /// The first document of a file.
 #[derive(Serialize, Deserialize)]
@@ -149,8 +154,9 @@ impl TenantDocument {
             let what = "it has more than 128 characters, or control characters";
             return Err(BadField::new("display_name", what));
         }
-        if self.revision == 0 {
-            return Err(BadField::new("revision", "revisions begin with 1"));
+        if !(1..=MAX_COUNT).contains(&self.revision) {
+            let what = format_args!("revisions begin with 1, and end with {MAX_COUNT}");
+            return Err(BadField::new("revision", what));
         }
         let active = self.bindings.values().filter(|binding| binding.state == BindingState::Active).count();
         if self.bindings.len() > MAX_BINDINGS || active > 1 {
@@ -162,7 +168,7 @@ impl TenantDocument {
             document.into_record(name, deployment).map(|record| (binding, record))
         });
         let bindings = bindings.collect::<Result<_, BadField>>()?;
-        Ok(Tenant {
+        let record = Tenant {
             id,
             display_name: self.display_name,
             state: self.state,
@@ -173,7 +179,11 @@ impl TenantDocument {
             created: self.created.0,
             updated: self.updated.0,
             bindings,
-        })
+        };
+        // What the registry has no room for would be found out when half of the file is imported.
+        let bad = |RowError { column, what }| BadField::new(column, what);
+        TenantRow::of(&record).map_err(bad)?;
+        Ok(record)
     }
 }
 
@@ -200,8 +210,11 @@ impl BindingDocument {
         if self.external_id != issued {
             return bad("external_id", &format_args!("{deployment} issues {issued} for this binding"));
         }
-        if self.version == 0 {
-            return bad("version", &"versions begin with 1");
+        if !(1..=MAX_COUNT).contains(&self.version) {
+            return bad("version", &format_args!("versions begin with 1, and end with {MAX_COUNT}"));
+        }
+        if self.hierarchy != Hierarchy::Direct {
+            return bad("hierarchy", &"this release has direct bindings alone");
         }
         match (&self.canary, self.state.unwraps()) {
             (None, true) => return bad("canary", &format_args!("{} bindings have one", self.state)),
@@ -213,7 +226,7 @@ impl BindingDocument {
             }
             _ => {}
         }
-        Ok(Binding {
+        let record = Binding {
             name,
             version: BindingVersion::new(self.version),
             state: self.state,
@@ -226,7 +239,12 @@ impl BindingDocument {
             canary: self.canary,
             created: self.created.0,
             updated: self.updated.0,
-        })
+        };
+        let kept = BindingRow::of(&record, 1);
+        kept.map_err(|RowError { column, what }| {
+            BadField::new(format!("bindings.{}.{column}", record.name.binding()), what)
+        })?;
+        Ok(record)
     }
 }
 
