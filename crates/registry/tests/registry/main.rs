@@ -7,6 +7,7 @@ mod exchange;
 mod failing_disk;
 mod file;
 mod killed;
+mod killed_import;
 mod memory;
 mod records;
 mod sqlite;
