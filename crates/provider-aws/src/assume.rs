@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::types::Tag;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use leasehold_provider::{Answer, Edge, Fault, OwnIdentity, ProviderError, Session};
 
 use crate::arn::{KeyArn, RoleArn};
@@ -26,6 +27,8 @@ const WRONG_EXTERNAL_ID: &str = "lh-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub(crate) struct RoleSession {
     pub(crate) credentials: Credentials,
     pub(crate) key: KeyArn,
+    /// Its connections, which are closed with it.
+    pub(crate) http: SharedHttpClient,
 }
 
 /// Our code for a role that lets in whoever comes through us.
@@ -61,7 +64,8 @@ pub(crate) async fn assume(clients: &Clients, plan: &Plan) -> Result<Answer<Sess
     }
     let Taken { credentials, expires_at, request_id } =
         taken.ok_or_else(|| ProviderError::new(Fault::Misconfigured, "the binding names no role"))?;
-    let session = Session::new(expires_at, RoleSession { credentials, key: plan.key.clone() });
+    let session =
+        Session::new(expires_at, RoleSession { credentials, key: plan.key.clone(), http: clients.pool() });
     Ok(Answer { value: session, request_id })
 }
 
@@ -76,7 +80,8 @@ pub(crate) async fn as_ourselves(clients: &Clients, key: &KeyArn) -> Result<Answ
     let answer = answer.map_err(|e| failure(Call::WhoAmI, &e))?;
     let request_id = aws_sdk_sts::operation::RequestId::request_id(&answer).map(Into::into);
     let expires_at = credentials.expiry().unwrap_or(SystemTime::UNIX_EPOCH + FAR_AWAY);
-    let session = Session::new(expires_at, RoleSession { credentials, key: key.clone() });
+    let session =
+        Session::new(expires_at, RoleSession { credentials, key: key.clone(), http: clients.pool() });
     Ok(Answer { value: session, request_id })
 }
 

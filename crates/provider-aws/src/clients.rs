@@ -1,7 +1,9 @@
-//! The SDK's clients: one pool of connections, nothing cached, nothing repeated, no deadline.
+//! The SDK's clients: connections of its own for every session, nothing cached, nothing repeated, no deadline.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -23,16 +25,26 @@ use crate::bounded::bounded;
 use crate::config::{AwsConfig, AwsConfigError};
 use crate::endpoint;
 
-/// How long an idle connection is kept. 30 s: a proof of a tenant in use comes every 7 s to 30 min, so most calls of a
-/// busy deployment find one open, while buffers that carried plaintext do not outlive their use for long.
-const POOL_IDLE: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept, if its session lasts longer: one that is idle is closed before twice as long. 2 s: a
+/// busy session finds one open, and nobody's key stays in a buffer for more than 5 s after its use. Whoever asks less often
+/// waits for a handshake, some milliseconds in a region.
+const POOL_IDLE: Duration = Duration::from_secs(2);
 
 /// Idle connections kept per host. 64: as many as one tenant may use at a time; more would only be kept for a burst.
 const POOL_SIZE: usize = 64;
 
+/// Makes pools of connections, which have nothing in common but how they verify a server.
+///
+/// The buffers of a connection keep what it carried for as long as it is open: keys, and the credentials of a session, in
+/// each request that they sign and in the answer that issues them. So each session has connections of its own that are
+/// closed with it, and is issued over one that is closed at once (promise P4). That is two handshakes for each proof.
+#[derive(Clone)]
+pub(crate) struct Pools(Arc<dyn Fn() -> SharedHttpClient + Send + Sync>);
+
 /// Clients for all that we ask of AWS.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clients {
+    pools: Pools,
     /// The region whose STS we ask.
     pub(crate) sts_region: Region,
     /// Who we are, loaded anew whenever it is asked.
@@ -46,12 +58,14 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) async fn build(config: &AwsConfig) -> Result<Self, AwsConfigError> {
-        let http = http_client(&config.extra_root_cas).await?;
-        Self::with_http(config, http).await
+        let pools = Pools::verifying_by(&config.extra_root_cas).await?;
+        Self::with_pools(config, pools).await
     }
 
     /// The same over connections of one's own.
-    async fn with_http(config: &AwsConfig, http: SharedHttpClient) -> Result<Self, AwsConfigError> {
+    async fn with_pools(config: &AwsConfig, pools: Pools) -> Result<Self, AwsConfigError> {
+        // For who we are ourselves, and for whatever brings no session.
+        let http = pools.make();
         let own = base::region(config).await?;
         let endpoints = endpoint::resolve(config, |name| std::env::var(name).ok())?;
         let base = base::credentials(config, &own, http.clone()).await;
@@ -78,6 +92,7 @@ impl Clients {
             kms.insert(region, aws_sdk_kms::Client::from_conf(builder.build()));
         }
         Ok(Self {
+            pools,
             sts_region: own,
             base,
             base_sts: aws_sdk_sts::Client::from_conf(base_sts.build()),
@@ -86,12 +101,30 @@ impl Clients {
         })
     }
 
-    /// The client to assume a role with: as ourselves, or as the session of the hop before.
+    /// Connections for one session.
+    pub(crate) fn pool(&self) -> SharedHttpClient {
+        self.pools.make()
+    }
+
+    /// The same, with connections in common for all that is asked through it: for an examination that asks much, and
+    /// whose sessions end with it.
+    pub(crate) fn for_one_visit(&self) -> Self {
+        let http = self.pool();
+        Self { pools: Pools(Arc::new(move || http.clone())), ..self.clone() }
+    }
+
+    /// Has one call made with `credentials`, over a connection of its own.
+    pub(crate) fn signed(&self, credentials: Credentials) -> aws_sdk_kms::config::Builder {
+        aws_sdk_kms::config::Builder::new().credentials_provider(credentials).http_client(self.pool())
+    }
+
+    /// The client to assume a role with: as ourselves, or as the session of the hop before. What overrides its settings is
+    /// for one call.
     pub(crate) fn sts(
         &self,
         session: Option<&Credentials>,
     ) -> (&aws_sdk_sts::Client, aws_sdk_sts::config::Builder) {
-        let signed_by = aws_sdk_sts::config::Builder::new();
+        let signed_by = aws_sdk_sts::config::Builder::new().http_client(self.pool());
         match session {
             None => (&self.base_sts, signed_by),
             Some(session) => (&self.session_sts, signed_by.credentials_provider(session.clone())),
@@ -134,22 +167,36 @@ fn kms_builder(config: &AwsConfig, region: &Region, http: SharedHttpClient) -> a
         .identity_cache(IdentityCache::no_cache())
 }
 
-async fn http_client(extra_roots: &[impl AsRef<Path>]) -> Result<SharedHttpClient, AwsConfigError> {
-    let mut roots = TrustStore::default();
-    for path in extra_roots {
-        roots.add_pem_certificate(read_roots(path.as_ref()).await?);
+impl Pools {
+    async fn verifying_by(extra_roots: &[impl AsRef<Path>]) -> Result<Self, AwsConfigError> {
+        let mut roots = TrustStore::default();
+        for path in extra_roots {
+            roots.add_pem_certificate(read_roots(path.as_ref()).await?);
+        }
+        let context = TlsContext::builder()
+            .with_trust_store(roots)
+            .build()
+            .map_err(|e| AwsConfigError::Tls(Box::new(e)))?;
+        Ok(Self(Arc::new(move || {
+            let client = aws_smithy_http_client::Builder::new()
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(POOL_SIZE)
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context.clone())
+                .build_https();
+            bounded(client)
+        })))
     }
-    let context = TlsContext::builder()
-        .with_trust_store(roots)
-        .build()
-        .map_err(|e| AwsConfigError::Tls(Box::new(e)))?;
-    let client = aws_smithy_http_client::Builder::new()
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(POOL_SIZE)
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .tls_context(context)
-        .build_https();
-    Ok(bounded(client))
+
+    fn make(&self) -> SharedHttpClient {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pools")
+    }
 }
 
 /// A PEM file that is known to be good: the SDK takes it unseen and panics over a bad one when it first connects.
@@ -167,7 +214,7 @@ async fn read_roots(path: &Path) -> Result<Vec<u8>, AwsConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use aws_smithy_runtime_api::client::http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -207,7 +254,8 @@ mod tests {
         };
         change(&mut config);
         let noted = Noted::default();
-        let clients = Clients::with_http(&config, SharedHttpClient::new(noted.clone())).await.unwrap();
+        let (http, all) = (SharedHttpClient::new(noted.clone()), noted);
+        let clients = Clients::with_pools(&config, Pools(Arc::new(move || http.clone()))).await.unwrap();
         let session = credentials();
         for signed_by in [None, Some(&session)] {
             let (client, credentials) = clients.sts(signed_by);
@@ -217,7 +265,7 @@ mod tests {
         let credentials = aws_sdk_kms::config::Builder::new().credentials_provider(session);
         let describe = clients.kms(&region).unwrap().describe_key().key_id("k");
         assert!(describe.customize().config_override(credentials).send().await.is_err());
-        noted.0.lock().unwrap().clone()
+        all.0.lock().unwrap().clone()
     }
 
     #[tokio::test]

@@ -189,7 +189,7 @@ impl Inspection<'_> {
 
     async fn probe(&self, credentials: &Credentials) -> Vec<(&'static str, Probed)> {
         let (client, key) = (self.key.client, self.key.arn());
-        let signed = || aws_sdk_kms::config::Builder::new().credentials_provider(credentials.clone());
+        let signed = || self.clients.signed(credentials.clone());
         let policy = client.get_key_policy().key_id(key).customize().config_override(signed()).send();
         let keys = client.list_keys().limit(1).customize().config_override(signed()).send();
         let aliases = client.list_aliases().limit(1).customize().config_override(signed()).send();
@@ -220,7 +220,7 @@ impl Inspection<'_> {
     /// Needs a ciphertext to try it with: one of a key that nobody sees and that is thrown away.
     async fn re_encrypts(&self, credentials: &Credentials) -> Probed {
         let (client, key) = (self.key.client, self.key.arn());
-        let signed = || aws_sdk_kms::config::Builder::new().credentials_provider(credentials.clone());
+        let signed = || self.clients.signed(credentials.clone());
         let made = client.generate_data_key_without_plaintext().key_id(key).number_of_bytes(32);
         let made = made.customize().config_override(signed()).send().await;
         let made = made.map_err(|e| failure(Call::Key, &e))?;

@@ -174,7 +174,9 @@ impl SessionKey<'_> {
     }
 
     fn signed(&self) -> aws_sdk_kms::config::Builder {
-        aws_sdk_kms::config::Builder::new().credentials_provider(self.session.credentials.clone())
+        aws_sdk_kms::config::Builder::new()
+            .credentials_provider(self.session.credentials.clone())
+            .http_client(self.session.http.clone())
     }
 }
 

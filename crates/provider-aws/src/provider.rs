@@ -136,7 +136,7 @@ impl KeyProvider for AwsProvider {
             return Ok(());
         }
         let own = self.own_identity().await?;
-        assume::check_deputy(&self.clients, &plan, &own).await
+        assume::check_deputy(&self.clients.for_one_visit(), &plan, &own).await
     }
 
     async fn generate(
@@ -212,7 +212,13 @@ impl KeyProvider for AwsProvider {
             }
         };
         let plan = self.plan(failed.binding).ok();
-        explain::explain(&self.clients, plan.as_ref(), own.map(|own| own.principal.as_str()), failed).await
+        explain::explain(
+            &self.clients.for_one_visit(),
+            plan.as_ref(),
+            own.map(|own| own.principal.as_str()),
+            failed,
+        )
+        .await
     }
 
     async fn inspect(
@@ -223,8 +229,8 @@ impl KeyProvider for AwsProvider {
         depth: Depth,
     ) -> Vec<Finding> {
         let (Ok(plan), Ok(key)) = (self.plan(binding), self.key(session)) else { return Vec::new() };
-        let own = own.map(|own| own.principal.as_str());
-        inspect::inspect(&Inspection { clients: &self.clients, plan: &plan, own, key }, depth).await
+        let (own, clients) = (own.map(|own| own.principal.as_str()), self.clients.for_one_visit());
+        inspect::inspect(&Inspection { clients: &clients, plan: &plan, own, key }, depth).await
     }
 
     fn hops(&self, binding: &Binding) -> Vec<String> {

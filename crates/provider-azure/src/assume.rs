@@ -82,7 +82,7 @@ pub(crate) async fn own_identity(
     Ok(OwnIdentity { principal, account: home.as_str().to_owned() })
 }
 
-/// A client for the vault of `key` that shows `held`. It costs a microsecond: connections belong to `clients`.
+/// A client for the vault of `key` that shows `held`, with connections of its own.
 pub(crate) fn client(
     clients: &Clients,
     cloud: Cloud,
@@ -90,7 +90,7 @@ pub(crate) fn client(
     store: Store,
     held: &Arc<Held>,
 ) -> Result<KeyClient, ProviderError> {
-    let mut client_options = clients.options();
+    let mut client_options = clients.options()?;
     client_options.per_try_policies.push(Arc::new(Introduced::new(cloud, &cloud.resource(store))));
     let options = KeyClientOptions { client_options, ..KeyClientOptions::default() };
     let credential: Arc<dyn TokenCredential> = held.clone();

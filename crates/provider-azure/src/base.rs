@@ -88,7 +88,7 @@ impl Application {
         directory: &DirectoryId,
         scope: &str,
     ) -> Result<Answer<Fresh>, ProviderError> {
-        let (client_options, endpoint) = self.clients.token_endpoint();
+        let (client_options, endpoint) = self.clients.token_endpoint()?;
         let (directory, client_id) = (directory.as_str(), String::from(self.client_id.clone()));
         let unusable = |e: azure_core::Error| own(format!("the SDK does not take our identity: {e}"));
         let credential: Arc<dyn TokenCredential> = if let Evidence::SecretFile(file) = &self.evidence {

@@ -1,32 +1,42 @@
-//! The way out: one pool of connections for all that we ask of Azure, nothing repeated, no deadline.
+//! The way out: connections of its own for every session, nothing repeated, no deadline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport, Url};
+use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport};
+use leasehold_provider::{Fault, ProviderError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
 
 use crate::cloud::Cloud;
 use crate::config::AzureConfigError;
 use crate::endpoint::{Target, Targets};
 use crate::transport::{Bounded, Platform, TokenEndpoint};
 
-/// How long an idle connection is kept. 30 s: a proof of a tenant in use comes every 7 s to 30 min, so most calls of a
-/// busy deployment find one open, while buffers that carried plaintext do not outlive their use for long.
-const POOL_IDLE: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept, if its session lasts longer: one that is idle is closed before twice as long. 2 s: a
+/// busy session finds one open, and nobody's key stays in a buffer for more than 5 s after its use. Whoever asks less often
+/// waits for a handshake, some milliseconds in a region.
+const POOL_IDLE: Duration = Duration::from_secs(2);
 
 /// Idle connections kept per host. 64: as many as one tenant may use at a time; more would only be kept for a burst.
 const POOL_SIZE: usize = 64;
 
-/// One pool of connections, and the options of the SDK's clients that use it.
+/// Pools of connections, and the options of the SDK's clients that use them.
+///
+/// The buffers of a connection keep what it carried for as long as it is open: keys, and the token of a session, in each
+/// request and in the answer that issues it. So each session has connections of its own that are closed with it, and is
+/// issued over one that is closed at once (promise P4). That is two handshakes for each proof.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients {
-    http: Arc<dyn HttpClient>,
+    /// Reading the machine's roots takes longer than all else that makes a pool.
+    tls: rustls::ClientConfig,
+    targets: Targets,
     cloud: Cloud,
-    managed_identity: Option<Url>,
+    /// For our own identity.
+    http: Arc<dyn HttpClient>,
 }
 
 impl Clients {
@@ -39,37 +49,40 @@ impl Clients {
         for path in extra_roots {
             roots.extend(read_roots(path).await?);
         }
-        let managed_identity = targets.managed_identity.clone();
-        let client = reqwest::Client::builder()
-            // Nothing of the environment decides where a wrap goes: neither a proxy nor a redirect.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_merge(roots)
-            .dns_resolver(Arc::new(Redirecting { cloud, targets }))
-            // One request at a time on a connection, so that one tenant's answer is never in a buffer with another's.
-            .http1_only()
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_SIZE)
-            .build()
-            .map_err(|e| AzureConfigError::Tls(Box::new(e)))?;
-        Ok(Self { http: Arc::new(Bounded::new(Arc::new(client))), cloud, managed_identity })
+        let failed = |error: rustls::Error| AzureConfigError::Tls(Box::new(error));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(failed)?;
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        let http = pool(&tls, cloud, &targets).map_err(|e| AzureConfigError::Tls(Box::new(e)))?;
+        Ok(Self { tls, targets, cloud, http })
     }
 
-    /// Options of a client for a vault.
-    pub(crate) fn options(&self) -> ClientOptions {
-        self.over(Arc::clone(&self.http))
+    fn pool(&self) -> Result<Arc<dyn HttpClient>, ProviderError> {
+        let unmade = |_| ProviderError::new(Fault::Unavailable, "a client could not be set up");
+        pool(&self.tls, self.cloud, &self.targets).map_err(unmade)
     }
 
-    /// Options of a client for Entra ID, and what it notes of the last answer.
-    pub(crate) fn token_endpoint(&self) -> (ClientOptions, Arc<TokenEndpoint>) {
-        let endpoint = Arc::new(TokenEndpoint::new(Arc::clone(&self.http)));
+    /// Options of a client for a vault, with connections of its own.
+    pub(crate) fn options(&self) -> Result<ClientOptions, ProviderError> {
+        Ok(self.over(self.pool()?))
+    }
+
+    /// Options of a client for Entra ID, with connections of its own, and what it notes of the last answer.
+    pub(crate) fn token_endpoint(&self) -> Result<(ClientOptions, Arc<TokenEndpoint>), ProviderError> {
+        let endpoint = Arc::new(TokenEndpoint::new(self.pool()?));
         let http: Arc<dyn HttpClient> = endpoint.clone();
-        (self.over(http), endpoint)
+        Ok((self.over(http), endpoint))
     }
 
     /// Options of a client for the platform's own identity.
     pub(crate) fn managed_identity(&self) -> ClientOptions {
-        self.over(Arc::new(Platform::new(Arc::clone(&self.http), self.managed_identity.clone())))
+        let instead = self.targets.managed_identity.clone();
+        self.over(Arc::new(Platform::new(Arc::clone(&self.http), instead)))
     }
 
     fn over(&self, http: Arc<dyn HttpClient>) -> ClientOptions {
@@ -82,6 +95,25 @@ impl Clients {
             ..ClientOptions::default()
         }
     }
+}
+
+fn pool(
+    tls: &rustls::ClientConfig,
+    cloud: Cloud,
+    targets: &Targets,
+) -> Result<Arc<dyn HttpClient>, reqwest::Error> {
+    let client = reqwest::Client::builder()
+        // Nothing of the environment decides where a wrap goes: neither a proxy nor a redirect.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_backend_preconfigured(tls.clone())
+        .dns_resolver(Arc::new(Redirecting { cloud, targets: targets.clone() }))
+        // One request at a time on a connection, so that an answer is never in a buffer with another's.
+        .http1_only()
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_SIZE)
+        .build()?;
+    Ok(Arc::new(Bounded::new(Arc::new(client))))
 }
 
 // === impl Redirecting ===
@@ -120,19 +152,19 @@ impl Resolve for Redirecting {
     }
 }
 
-/// PEM certificates that are known to be good: reqwest takes a file with none without a word.
-async fn read_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, AzureConfigError> {
+/// PEM certificates that are known to be good, and some.
+async fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, AzureConfigError> {
     let pem = tokio::fs::read(path)
         .await
         .map_err(|source| AzureConfigError::UnreadableRoots { path: path.to_owned(), source })?;
     let bad = || AzureConfigError::BadRoots { path: path.to_owned() };
-    let certificates: Vec<CertificateDer<'_>> =
+    let certificates: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| bad())?;
     let (added, ignored) = rustls::RootCertStore::empty().add_parsable_certificates(certificates.clone());
     if added == 0 || ignored > 0 {
         return Err(bad());
     }
-    certificates.iter().map(|der| reqwest::Certificate::from_der(der).map_err(|_| bad())).collect()
+    Ok(certificates)
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ const LONGEST: Duration = Duration::from_secs(12 * 3600);
 pub(crate) struct KeySession {
     pub(crate) token: Token,
     pub(crate) plan: Plan,
+    /// Its connections, which are closed with it.
+    pub(crate) http: reqwest::Client,
 }
 
 #[derive(serde::Deserialize)]
@@ -87,7 +89,8 @@ pub(crate) async fn assume(clients: &Clients, plan: Plan) -> Result<Answer<Sessi
         outcome => outcome,
     };
     let Answer { value: (token, expires_at), request_id } = outcome?;
-    Ok(Answer { value: Session::new(expires_at, KeySession { token, plan }), request_id })
+    let http = clients.pool()?;
+    Ok(Answer { value: Session::new(expires_at, KeySession { token, plan, http }), request_id })
 }
 
 /// A session with a token of our own, for the operator's own keys. As fresh as its source gives one.
@@ -95,7 +98,8 @@ async fn as_ourselves(clients: &Clients, plan: Plan) -> Result<Answer<Session>, 
     let (Fetched { token, lasts }, age) = clients.base.fresh().await?;
     #[expect(clippy::disallowed_methods, reason = "the expiry of a session is by the wall clock")]
     let expires_at = SystemTime::now() + lasts.unwrap_or(OWN_LASTS).min(LONGEST).saturating_sub(age);
-    Ok(Answer { value: Session::new(expires_at, KeySession { token, plan }), request_id: None })
+    let http = clients.pool()?;
+    Ok(Answer { value: Session::new(expires_at, KeySession { token, plan, http }), request_id: None })
 }
 
 async fn become_account(
@@ -140,7 +144,7 @@ async fn ask_for_token(
         "delegates": delegates, "scope": [SCOPE], "lifetime": format!("{SESSION_SECONDS}s"),
     });
     headers.extend(bearer(own));
-    read(clients.http.post(url).headers(headers).json(&body).send().await, id).await
+    read(clients.pool()?.post(url).headers(headers).json(&body).send().await, id).await
 }
 
 /// Which hop a refusal is about: the service account that it names. Google often names none, and then it may be any; the

@@ -18,7 +18,7 @@ fn federated(
     let config =
         GcpConfig { identity, endpoints, danger_allow_endpoint_overrides: danger, ..GcpConfig::default() };
     let resolved = endpoint::resolve(&config, |_| None)?;
-    let base = Base::new(&config, &resolved, crate::transport::client()?)?;
+    let base = Base::new(&config, &resolved, crate::transport::Pools::new().and_then(|pools| pools.make())?)?;
     let Source::Federated(account) = &base.source else { panic!("federated") };
     Ok((account.as_ref().clone(), base.principal.map(|principal| principal.to_string())))
 }
@@ -110,7 +110,8 @@ fn with_token() -> Base {
     let identity = BaseIdentity::Fixed(crate::config::FixedToken::new("hush-hush"));
     let config = GcpConfig { identity, ..GcpConfig::default() };
     let resolved = endpoint::resolve(&config, |_| None).unwrap();
-    Base::new(&config, &resolved, crate::transport::client().unwrap()).unwrap()
+    Base::new(&config, &resolved, crate::transport::Pools::new().and_then(|pools| pools.make()).unwrap())
+        .unwrap()
 }
 
 #[tokio::test]

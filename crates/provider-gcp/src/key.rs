@@ -58,7 +58,7 @@ impl SessionKey<'_> {
             .set_plaintext(Bytes::copy_from_slice(key.expose()))
             .set_additional_authenticated_data_crc32c(checksum(&aad))
             .set_additional_authenticated_data(aad);
-        let sent = signed(&self.session.token, &self.session.plan.tenant, &id, request.send()).await;
+        let sent = signed(self.session, &id, request.send()).await;
         let answer = sent.map_err(|error| failure(Call::Use, &error, &id))?;
         let bytes = verified(answer, &name, &id)?;
         let value = Ciphertext { bytes, key_version: version.clone() };
@@ -84,7 +84,7 @@ impl SessionKey<'_> {
             .set_ciphertext(wrapped.bytes.clone())
             .set_additional_authenticated_data_crc32c(checksum(&aad))
             .set_additional_authenticated_data(aad);
-        let sent = signed(&self.session.token, &self.session.plan.tenant, &id, request.send()).await;
+        let sent = signed(self.session, &id, request.send()).await;
         // Its Debug prints the plaintext: it is never to be formatted.
         let answer = sent.map_err(|error| failure(Call::Use, &error, &id))?;
         let key = self.plaintext(answer.plaintext, answer.plaintext_crc32c, &id)?;
@@ -107,7 +107,7 @@ impl SessionKey<'_> {
     pub(crate) async fn look(&self) -> Result<Answer<CryptoKey>, ProviderError> {
         let (plan, id) = (&self.session.plan, CallId::new());
         let request = self.kms.get_crypto_key().set_name(plan.key.as_str());
-        let sent = signed(&self.session.token, &plan.tenant, &id, request.send()).await;
+        let sent = signed(self.session, &id, request.send()).await;
         let key = sent.map_err(|error| failure(Call::Look, &error, &id))?;
         same_name(&key.name, plan.key.as_str(), &id)?;
         Ok(Answer { value: key, request_id: Some(id.as_str().into()) })
@@ -118,7 +118,7 @@ impl SessionKey<'_> {
         let (plan, id) = (&self.session.plan, CallId::new());
         let request = self.kms.test_iam_permissions().set_resource(plan.key.as_str());
         let request = request.set_permissions(permissions.iter().copied());
-        let sent = signed(&self.session.token, &plan.tenant, &id, request.send()).await;
+        let sent = signed(self.session, &id, request.send()).await;
         sent.map(|answer| answer.permissions).map_err(|error| failure(Call::Look, &error, &id))
     }
 

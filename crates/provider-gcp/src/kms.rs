@@ -22,30 +22,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroize;
 
+use crate::assume::KeySession;
 use crate::call::CallId;
-use crate::source::Token;
 use crate::transport::{self, Unread};
-use leasehold_ids::TenantId;
 
 /// That enumerations come as numbers, as the client's models have them.
 const NUMBERS: &str = "%24alt=json%3Benum-encoding%3Dint";
 
 tokio::task_local! {
-    /// The headers of the one call to Cloud KMS that the task makes just now.
-    static SENT: HeaderMap;
+    /// The connections and headers of the one call to Cloud KMS that the task makes just now.
+    static SENT: (reqwest::Client, HeaderMap);
 }
 
-/// Runs `call`, which makes one call to Cloud KMS, with this session's token and under this id.
-pub(crate) async fn signed<F: Future>(token: &Token, tenant: &TenantId, id: &CallId, call: F) -> F::Output {
-    let mut headers = id.headers(Some(tenant));
-    headers.extend(transport::bearer(token));
-    SENT.scope(headers, call).await
+/// Runs `call`, which makes one call to Cloud KMS, with this session and under this id.
+pub(crate) async fn signed<F: Future>(session: &KeySession, id: &CallId, call: F) -> F::Output {
+    let mut headers = id.headers(Some(&session.plan.tenant));
+    headers.extend(transport::bearer(&session.token));
+    SENT.scope((session.http.clone(), headers), call).await
 }
 
 /// Cloud KMS at one place, for the session of whichever call the task makes.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    pub(crate) http: reqwest::Client,
     /// Without a slash at the end.
     pub(crate) url: String,
 }
@@ -100,11 +98,10 @@ impl Direct {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Response<T>> {
-        let headers = SENT
+        let (http, headers) = SENT
             .try_with(Clone::clone)
             .map_err(|_| Error::authentication(CredentialsError::from_msg(false, "no session")))?;
-        let mut request =
-            self.http.request(method, format!("{}/v1/{path}?{NUMBERS}", self.url)).headers(headers);
+        let mut request = http.request(method, format!("{}/v1/{path}?{NUMBERS}", self.url)).headers(headers);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }

@@ -127,7 +127,7 @@ impl KeyProvider for GcpProvider {
         assume::not_our_own(&plan, &self.clients.base.projects().await?)?;
         // The label of the *binding's* key, whatever key the session was made for.
         let session: &KeySession = self.key(session)?.session;
-        let session = KeySession { token: session.token.clone(), plan };
+        let session = KeySession { token: session.token.clone(), plan, http: session.http.clone() };
         let key = SessionKey { kms: &self.clients.kms, session: &session, arena: &self.arena };
         let Answer { value: looked, request_id } = key.look().await?;
         state::is_labelled(&looked, &session.plan)

@@ -53,12 +53,12 @@ fn error(status: u16, code: &str) -> Harm {
 
 /// All of them, in the order of the matrix.
 pub(crate) fn all() -> Vec<Row> {
-    let later = Way::Late(Duration::from_millis(25));
-    let slower = Way::Narrow(16 * 1024);
+    let later = Way::Late(Duration::from_millis(10));
+    let slower = Way::Narrow(64 * 1024);
     let trickle = Way::Narrow(16);
     [
-        ("25 ms more in each direction", Harm::Both(Line::Through { up: later, down: later })),
-        ("16 KiB/s in each direction", Harm::Both(Line::Through { up: slower, down: slower })),
+        ("10 ms more in each direction", Harm::Both(Line::Through { up: later, down: later })),
+        ("64 KiB/s in each direction", Harm::Both(Line::Through { up: slower, down: slower })),
     ]
     .map(|(name, harm)| Row { name, harm, expect: Expect::Served })
     .into_iter()

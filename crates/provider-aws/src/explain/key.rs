@@ -168,7 +168,7 @@ impl Case<'_> {
         let Ok(credentials) = assume::reach(self.clients, self.plan, last, Less::Nothing).await else {
             return false;
         };
-        let signed = aws_sdk_kms::config::Builder::new().credentials_provider(credentials);
+        let signed = self.clients.signed(credentials);
         client.describe_key().key_id(key.as_str()).customize().config_override(signed).send().await.is_ok()
     }
 
@@ -181,7 +181,7 @@ impl Case<'_> {
             self.clients.regions().filter(|(region, _)| *region != key.region()).take(MOST_REGIONS)
         {
             let arn = key.as_str().replacen(&format!(":{}:", key.region()), &format!(":{region}:"), 1);
-            let signed = aws_sdk_kms::config::Builder::new().credentials_provider(credentials.clone());
+            let signed = self.clients.signed(credentials.clone());
             let asked = client.describe_key().key_id(&arn).customize().config_override(signed).send().await;
             if asked.is_ok() {
                 return Some(arn);
