@@ -1,5 +1,7 @@
 //! Tenants outlive the process.
 
+mod disk;
+
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 

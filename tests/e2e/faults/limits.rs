@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tonic::Code;
 
 use crate::cloud::{Cloud, on_every_cloud};
+use crate::journal::Journal;
 use crate::served::Process;
 use crate::watcher::Watcher;
 use crate::world::{client_of, context, eventually, id, refused, soon};
@@ -60,6 +61,10 @@ async fn p7_what_a_full_disk_cannot_record_is_refused_until_there_is_room(cloud:
     std::fs::remove_file(ballast).unwrap();
     assert!(eventually(async || unwrap().await.ok()).await.value.matches(&made.key));
     eventually(async || (process.admin("/readyz").await.0 == 200).then_some(())).await;
+    let journal = Journal(process.root().join(disk.path().join("audit").strip_prefix("/").unwrap()));
+    assert!(journal.verify().is_intact(), "{:?}", journal.verify());
+    let lost: u64 = journal.entries("gap").iter().map(|gap| gap["lost_served"].as_u64().unwrap()).sum();
+    assert!(lost >= 20, "what was refused meanwhile is counted: {lost}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
