@@ -4,17 +4,20 @@
 #   unit         every crate's own tests and documentation examples
 #   e2e          the real server and binary over real sockets, against the simulated cloud
 #   faults       the same with networks, clouds, disks and signals that do not do as they should; compares docs/faults.md
+#   memory       the release binary's memory, looked at from outside: needs root, or unprivileged user namespaces; compares
+#                docs/memory.md
 #   conformance  official clients and independent servers, driven from Python, and the lint of the API
 #   fuzz         whatever is parsed, the clouds' answers among it, for some seconds each: see tests/fuzz
 #
 # Needs Rust, a C++ compiler and Python 3.11 with venv; PYTHON names another interpreter. Each suite ends with one line,
 # "unit: 123 passed, 0 failed", and what failed is printed last. All suites share one target directory, profile and set
-# of features, so that nothing is built twice, save for fuzz, which needs our own crates otherwise. Whatever a suite starts
-# is in its process group, which ends with it.
+# of features, so that nothing is built twice, save for memory, which needs the release binary, and fuzz, which needs our own
+# crates otherwise. Whatever a suite starts is in its process group, which ends with it. LEASEHOLD_WRITE_REPORT=1 has faults
+# and memory write their reports in docs/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SUITES=(unit e2e faults conformance fuzz)
+readonly SUITES=(unit e2e faults memory conformance fuzz)
 readonly VENV=tests/.venv
 LOGS=$(mktemp -d)
 GROUP=0
@@ -32,12 +35,24 @@ unit() {
 }
 
 e2e() {
-  cargo test --workspace --test e2e -- --skip faults::
+  cargo test --workspace --test e2e -- --skip faults:: --skip memory::
 }
 
 # All at once, for nearly all of its time is spent waiting.
 faults() {
   cargo test --workspace --test e2e -- faults:: --test-threads=16
+}
+
+memory() {
+  # Nobody may read the memory of a process that is not dumpable but whoever has CAP_SYS_PTRACE where it runs, which is what
+  # root of a user namespace of its own has.
+  local as_root=()
+  if ((EUID != 0)); then as_root=(unshare --user --map-root-user); fi
+  cargo build --release
+  cargo test --workspace --test e2e --no-run
+  # One at a time: each has a process of its own to look at, and seconds are counted.
+  LEASEHOLD_BIN=$(realpath "${CARGO_TARGET_DIR:-target}/release/leasehold") \
+    "${as_root[@]}" cargo test --workspace --test e2e memory:: -- --test-threads=1 --nocapture
 }
 
 conformance() {

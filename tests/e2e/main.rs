@@ -23,6 +23,7 @@ mod isolation;
 mod journal;
 mod keys;
 mod logs;
+mod memory;
 mod observability;
 mod onboarding;
 mod outage;

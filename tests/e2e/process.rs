@@ -1,15 +1,14 @@
-//! The real binary as a process, looked into from outside. What is done to it from outside is in `faults`.
+//! The real binary as a process. What is done to it from outside is in `faults`, and what is seen in it in `memory`.
 
 use std::io::Write;
 use std::process::Command;
 
-use leasehold_api::v1::{LeaseState, WatchMode};
-use leasehold_client::{KeyLength, PlaintextKey};
+use leasehold_api::v1::WatchMode;
 
-use crate::cloud::{Cloud, on_every_cloud};
+use crate::cloud::Cloud;
 use crate::served::{Process, serve};
 use crate::watcher::Watcher;
-use crate::world::{PATIENCE, client_of, context, eventually, id};
+use crate::world::{eventually, id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_has_files_read_again_and_ends_nothing() {
@@ -68,34 +67,6 @@ async fn a_hangup_while_it_starts_ends_nothing() {
     assert_eq!(log.matches("restored snapshot").count(), 1, "{log}");
 }
 
-async fn p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process(cloud: Cloud) {
-    let process = Process::start(cloud).await;
-    let mut watcher =
-        Watcher::open(&client_of(&process.endpoint, &process.clock), &id("acme"), WatchMode::Hold).await;
-    let carrier = client_of(&process.endpoint, &process.clock);
-    let made = carrier.generate_data_key(&id("acme"), KeyLength::B64, &context("main")).await.unwrap().value;
-    let own = PlaintextKey::generate(carrier.arena(), KeyLength::B64).unwrap();
-    let copy = PlaintextKey::take(carrier.arena(), &mut own.expose().to_vec()).unwrap();
-    carrier.wrap_key(&id("acme"), copy, &context("main")).await.unwrap();
-    for _ in 0..50 {
-        carrier.unwrap_key(&id("acme"), &made.wrapped, &context("main")).await.unwrap();
-    }
-    watcher.until(LeaseState::Live).await;
-    // Something that is in its memory for certain, so that looking is known to find.
-    assert!(!process.find(b"LEASEHOLD__LISTEN__UNIX").is_empty());
-
-    process.revoke_trust();
-    process.reprove().await;
-    watcher.until(LeaseState::Denied).await;
-    // `carrier` stays: that its connection closes is the service's affair.
-    for (what, key) in [("generated and unwrapped", &made.key), ("wrapped", &own)] {
-        // Connections close within moments; that they have is not announced.
-        let gone = async || process.find(key.expose()).is_empty().then_some(());
-        let left = tokio::time::timeout(PATIENCE / 2, eventually(gone)).await;
-        assert!(left.is_ok(), "the key that was {what} is still at {:?}", process.find(key.expose()));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_nothing_leaves_this_machine_in_the_clear() {
     let directory = tempfile::tempdir().unwrap();
@@ -114,5 +85,3 @@ async fn p6_nothing_leaves_this_machine_in_the_clear() {
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("0.0.0.0:0 is not a loopback address"), "{log}");
 }
-
-on_every_cloud!(p4_a_revoked_key_is_nowhere_in_the_memory_of_the_process,);

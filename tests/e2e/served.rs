@@ -1,6 +1,5 @@
 //! The real binary as a process, with a cloud and a tenant.
 
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -19,6 +18,11 @@ use crate::world::{
 /// How long calls under way may go on when it is told to end.
 pub(crate) const DRAIN: Duration = Duration::from_secs(3);
 
+/// The binary to test: this build's own, or another build that `LEASEHOLD_BIN` names.
+fn binary() -> PathBuf {
+    std::env::var_os("LEASEHOLD_BIN").map_or_else(|| env!("CARGO_BIN_EXE_leasehold").into(), PathBuf::from)
+}
+
 /// `leasehold serve` with a bare environment and this configuration. Tenants are kept in memory unless it says otherwise.
 pub(crate) fn serve(settings: &[(impl AsRef<str>, String)], log: &Path) -> Child {
     serve_within(&[], settings, log)
@@ -28,8 +32,9 @@ pub(crate) fn serve(settings: &[(impl AsRef<str>, String)], log: &Path) -> Child
 fn serve_within(launcher: &[String], settings: &[(impl AsRef<str>, String)], log: &Path) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
     let keeps = settings.iter().any(|(name, _)| name.as_ref() == "LEASEHOLD__REGISTRY__PATH");
+    let binary = binary();
     let whole: Vec<&str> =
-        launcher.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_leasehold"), "serve"]).collect();
+        launcher.iter().map(String::as_str).chain([binary.to_str().unwrap(), "serve"]).collect();
     Command::new(whole[0])
         .args(&whole[1..])
         .env_clear()
@@ -69,12 +74,12 @@ impl Process {
 
     /// One with further settings.
     pub(crate) async fn with(cloud: Cloud, filter: &str, more: &[(&str, String)]) -> Self {
-        Self::launched(Vec::new(), cloud, filter, more).await
+        Self::launched(Vec::new(), cloud, &["acme"], filter, more).await
     }
 
     /// One that is started by another command, which becomes it.
     pub(crate) async fn within(launcher: Vec<String>, cloud: Cloud, more: &[(&str, String)]) -> Self {
-        Self::launched(launcher, cloud, "info", more).await
+        Self::launched(launcher, cloud, &["acme"], "info", more).await
     }
 
     /// How one ends that is started by another command with these settings alone, and what it says.
@@ -92,9 +97,20 @@ impl Process {
         (status, std::fs::read_to_string(&log).unwrap())
     }
 
-    async fn launched(launcher: Vec<String>, cloud: Cloud, filter: &str, more: &[(&str, String)]) -> Self {
+    /// One with these tenants.
+    pub(crate) async fn of(cloud: Cloud, tenants: &[&str]) -> Self {
+        Self::launched(Vec::new(), cloud, tenants, "info", &[]).await
+    }
+
+    async fn launched(
+        launcher: Vec<String>,
+        cloud: Cloud,
+        tenants: &[&str],
+        filter: &str,
+        more: &[(&str, String)],
+    ) -> Self {
         let simulator = simulator().await;
-        let estate = estate(cloud, &simulator, &["acme"]);
+        let estate = estate(cloud, &simulator, tenants);
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("leasehold.sock");
         let audit = directory.path().join("audit");
@@ -118,14 +134,16 @@ impl Process {
         let mut process =
             Self { child, launcher, settings, cloud: simulator, estate, endpoint, clock, client, directory };
         process.wait_until_ready().await;
-        process.onboard().await;
+        for tenant in tenants {
+            process.onboard(tenant).await;
+        }
         process
     }
 
     /// What another command prints that has the same configuration, and must succeed.
     pub(crate) fn command(&self, arguments: &[&str]) -> String {
         let settings = self.settings.iter().map(|(name, value)| (name, value));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+        let mut command = Command::new(binary());
         let output = command.args(arguments).env_clear().envs(settings).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
@@ -151,7 +169,7 @@ impl Process {
     }
 
     pub(crate) async fn wait_until_ready(&mut self) {
-        let socket = self.directory.path().join("leasehold.sock");
+        let socket = self.socket();
         eventually(async || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("it ended with {status}: {}", self.log());
@@ -161,12 +179,12 @@ impl Process {
         .await;
     }
 
-    async fn onboard(&self) {
-        create_tenant(&self.client, "acme").await;
-        let binding = self.estate.binding("acme");
-        let created = create_binding(&self.client, "acme", BINDING, binding).await.unwrap();
-        self.estate.let_in("acme", &created.external_id);
-        activate(&self.client, "acme", BINDING).await.unwrap_or_else(|e| panic!("{e}: {}", self.log()));
+    async fn onboard(&self, tenant: &str) {
+        create_tenant(&self.client, tenant).await;
+        let binding = self.estate.binding(tenant);
+        let created = create_binding(&self.client, tenant, BINDING, binding).await.unwrap();
+        self.estate.let_in(tenant, &created.external_id);
+        activate(&self.client, tenant, BINDING).await.unwrap_or_else(|e| panic!("{e}: {}", self.log()));
     }
 
     /// What it logged.
@@ -236,6 +254,10 @@ impl Process {
         1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
     }
 
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("leasehold.sock")
+    }
+
     pub(crate) fn revoke_trust(&self) {
         self.estate.pull(Lever::Trust, "acme");
     }
@@ -243,28 +265,6 @@ impl Process {
     /// Has every binding of the tenant proven now.
     pub(crate) async fn reprove(&self) {
         reprove(&self.client, "acme").await.unwrap();
-    }
-
-    /// Where these bytes are in the process's memory.
-    pub(crate) fn find(&self, needle: &[u8]) -> Vec<String> {
-        let process = format!("/proc/{}", self.child.id());
-        let memory = std::fs::File::open(format!("{process}/mem")).unwrap();
-        let maps = std::fs::read_to_string(format!("{process}/maps")).unwrap();
-        let mut found = Vec::new();
-        for map in
-            maps.lines().filter(|map| map.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw")))
-        {
-            let (from, to) = map.split(' ').next().unwrap().split_once('-').unwrap();
-            let at = |text: &str| u64::from_str_radix(text, 16).unwrap();
-            let mut bytes = vec![0; usize::try_from(at(to) - at(from)).unwrap()];
-            // Secret memory cannot be read from outside, which is its point; nor can a few mappings of the kernel's.
-            if memory.read_exact_at(&mut bytes, at(from)).is_ok()
-                && bytes.windows(needle.len()).any(|window| window == needle)
-            {
-                found.push(map.to_owned());
-            }
-        }
-        found
     }
 }
 
