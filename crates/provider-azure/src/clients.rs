@@ -16,10 +16,10 @@ use crate::config::AzureConfigError;
 use crate::endpoint::{Target, Targets};
 use crate::transport::{Bounded, Platform, TokenEndpoint};
 
-/// How long an idle connection is kept, if its session lasts longer: one that is idle is closed before twice as long. 2 s: a
-/// busy session finds one open, and nobody's key stays in a buffer for more than 5 s after its use. Whoever asks less often
+/// How long an idle connection is kept, if its session lasts longer: one that is idle is closed before twice as long. 1 s: a
+/// busy session finds one open, and a key is in no buffer 5 s after its use, on a busy machine too. Whoever asks less often
 /// waits for a handshake, some milliseconds in a region.
-const POOL_IDLE: Duration = Duration::from_secs(2);
+const POOL_IDLE: Duration = Duration::from_secs(1);
 
 /// Idle connections kept per host. 64: as many as one tenant may use at a time; more would only be kept for a burst.
 const POOL_SIZE: usize = 64;

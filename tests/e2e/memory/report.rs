@@ -17,7 +17,7 @@ bound is asserted.
 A *copy* is a place where such bytes were found. While a connection is open, its buffers keep what it carried, until
 something else is written over it or the connection is closed; all memory is wiped when it is freed. So each way is measured
 twice: with the client's connection open, and after the client closed it, while the lease is live and the service goes on.
-Within 5 s of that nothing may be left: the session's connections to its cloud are closed when they were idle for 2 to 4 s.
+Within 5 s of that nothing may be left: the session's connections to its cloud are closed when they were idle for 1 to 2 s.
 ";
 
 const ENDS: &str = "
@@ -59,7 +59,7 @@ const REST: &str = "
 - *In buffers of open connections, while the lease is live.* What a client sent or was sent is in the read and write buffers of
   its connection; the tables say how many copies. What the cloud was sent or sent is in those of the session's own connection
   to it, until more was read or written there. Each goes with its connection: when the client closes it, when the lease ends, or
-  when a connection to the cloud was idle for 2 to 4 s.
+  when a connection to the cloud was idle for 1 to 2 s.
 - *What came by mistake.* A key sent in place of a wrapped one is nobody's plaintext to the service. It is in the buffers of that
   connection until they are used again or it is closed.
 - *In the kernel.* What was written to a socket and not yet read is in the kernel's buffers, and no process's memory. A reader
