@@ -9,15 +9,14 @@ use std::time::Duration;
 use leasehold_api::v1::key_service_server::KeyServiceServer;
 use leasehold_api::v1::tenant_service_server::TenantServiceServer;
 use leasehold_audit::{AuditError, Journal, SigningKey, Sink};
-use leasehold_authz::{Authorizer, RuleError};
+use leasehold_authz::{Authorizer, Identity, RuleError};
 use leasehold_clock::{SystemClock, TimeSource};
 use leasehold_ids::DeploymentId;
 use leasehold_lease::Leases;
 use leasehold_registry::{Absent, MemoryRegistry, SqliteError, SqliteRegistry, SqliteSettings};
 use leasehold_secret::{Arena, ArenaConfig, OnUnlockable, SecretError};
-use leasehold_service::Service;
+use leasehold_service::{Room, Service};
 use leasehold_tenant::Registry;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -25,7 +24,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::admin::{self, Admin, AdminError, Health};
 use crate::config::{self, Audit, Config, Limits, Memory};
-use crate::grpc::{Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_TENANT_REQUEST, Server, Tenants};
+use crate::grpc::{
+    Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_NAME, MAX_TENANT_REQUEST, MAX_WATCH_MESSAGE,
+    Requests, Server, Tenants,
+};
 use crate::listen::{self, Bound, ListenError, Listener};
 use crate::providers::ProvidersError;
 use crate::reload::{LiveRules, ReloadError};
@@ -131,7 +133,7 @@ impl App {
         let audit = sink(&config.audit, &config.deployment, &clock)?;
         let kept = Kept::open(&config, &clock).await?;
         let connections = Connections::default();
-        let rules = live_rules(&config, &connections)?;
+        let rules = live_rules(&config, &connections, &clock)?;
         let authorizer = authorizer(rules.as_ref(), &config)?;
         let leases = Leases::build(leasehold_lease::Parts {
             providers: providers.clone(),
@@ -147,13 +149,12 @@ impl App {
             clock: Arc::clone(&clock),
             deployment: config.deployment,
             providers,
-            settings: service_settings(&config.audit),
+            settings: service_settings(&config.limits, &config.audit),
         });
         let ending = CancellationToken::new();
         let calls = Calls {
             clock: Arc::clone(&clock),
             deadline: config.limits.deadline.0,
-            room: Arc::new(Semaphore::new(config.limits.calls)),
             ending: ending.clone(),
             service: service.clone(),
         };
@@ -174,13 +175,13 @@ impl App {
             over: over.clone(),
         };
         let admin = admin.bind(config.admin).await?;
-        let witness = Arc::new(calls.clone());
-        let (routes, health) = routes(service, calls, arena).await?;
+        let room = Room::new(config.limits.calls);
+        let (requests, health) = requests(service, calls, arena, room).await?;
         let bounds = Bounds {
             connections: config.limits.connections,
             calls_per_connection: config.limits.calls_per_connection,
         };
-        let server = Server { routes, bounds, connections, clock, ending, tasks, witness };
+        let server = Server { requests, bounds, connections, clock, ending, tasks };
         let Bound { listeners, mut files } = listen::bind(config.listen, &server.clock).await?;
         files.extend(rules.map(|rules| rules as Arc<dyn Look>));
         files.extend(feeds.iter().flat_map(Feeds::files));
@@ -352,8 +353,14 @@ fn sink(
 }
 
 /// The rules of the configuration file as it is at any time, if the configuration is in one.
-fn live_rules(config: &Config, connections: &Connections) -> Result<Option<Arc<LiveRules>>, StartError> {
-    let open = |file: &PathBuf| LiveRules::open(file.clone(), config, connections.clone()).map(Arc::new);
+fn live_rules(
+    config: &Config,
+    connections: &Connections,
+    clock: &Arc<dyn TimeSource>,
+) -> Result<Option<Arc<LiveRules>>, StartError> {
+    let open = |file: &PathBuf| {
+        LiveRules::open(file.clone(), config, connections.clone(), Arc::clone(clock)).map(Arc::new)
+    };
     Ok(config.file.as_ref().map(open).transpose()?)
 }
 
@@ -373,20 +380,24 @@ fn lease_settings(lease: &config::Lease) -> leasehold_lease::Settings {
     settings
 }
 
-fn service_settings(audit: &Audit) -> leasehold_service::Settings {
+fn service_settings(limits: &Limits, audit: &Audit) -> leasehold_service::Settings {
     let mut settings = leasehold_service::Settings::default();
+    settings.calls = limits.calls;
     settings.on_audit_failure = audit.on_failure();
     settings
 }
 
 /// Everything that is served: keys, tenants, health and reflection.
-async fn routes(
+async fn requests(
     service: Service,
     calls: Calls,
     arena: Arena,
-) -> Result<(Routes, HealthReporter), StartError> {
+    room: Room<Identity>,
+) -> Result<(Requests, HealthReporter), StartError> {
+    let (clock, witness) = (Arc::clone(&calls.clock), Arc::new(calls.clone()));
     let keys = Keys { service: service.clone(), calls: calls.clone(), arena };
-    let keys = KeyServiceServer::new(keys).max_decoding_message_size(MAX_KEY_REQUEST);
+    let keys = KeyServiceServer::new(keys);
+    let watches = Routes::new(keys.clone().max_decoding_message_size(MAX_WATCH_MESSAGE)).prepare();
     let tenants = TenantServiceServer::new(Tenants { service, calls });
     let tenants = tenants.max_decoding_message_size(MAX_TENANT_REQUEST);
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -404,10 +415,13 @@ async fn routes(
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
             .include_reflection_service(false)
     };
-    let routes = Routes::new(keys)
+    let v1 = describe().build_v1().map_err(StartError::Reflection)?;
+    let v1alpha = describe().build_v1alpha().map_err(StartError::Reflection)?;
+    let routes = Routes::new(keys.max_decoding_message_size(MAX_KEY_REQUEST))
         .add_service(tenants)
-        .add_service(health)
-        .add_service(describe().build_v1().map_err(StartError::Reflection)?)
-        .add_service(describe().build_v1alpha().map_err(StartError::Reflection)?);
-    Ok((routes.prepare(), reporter))
+        .add_service(health.max_decoding_message_size(MAX_NAME))
+        .add_service(v1.max_decoding_message_size(MAX_NAME))
+        .add_service(v1alpha.max_decoding_message_size(MAX_NAME))
+        .prepare();
+    Ok((Requests { routes, watches, room, clock, witness }, reporter))
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use leasehold_authz::{Authorizer, Identity, Operation, RuleError, Rules, Verdict};
+use leasehold_clock::TimeSource;
 use leasehold_ids::TenantId;
 use tracing_subscriber::EnvFilter;
 
@@ -45,6 +46,7 @@ pub(crate) struct LiveRules {
     started: Vec<(&'static str, String)>,
     /// Closed when other rules come into force, so that no stream goes on that they do not allow.
     connections: Connections,
+    clock: Arc<dyn TimeSource>,
 }
 
 struct Reloadable {
@@ -64,11 +66,12 @@ impl LiveRules {
         path: PathBuf,
         config: &Config,
         connections: Connections,
+        clock: Arc<dyn TimeSource>,
     ) -> Result<Self, ReloadError> {
         let file = Watched::open(vec![path], read, None)?.unless(|was, is| keeps_rules(was.given, is));
         keeps_rules(config.rules.is_some(), &file.current())?;
         let started = file.current().rest.clone();
-        Ok(Self { file, started, connections })
+        Ok(Self { file, started, connections, clock })
     }
 }
 
@@ -88,7 +91,9 @@ impl Look for LiveRules {
         }
         if before.rules != now.rules {
             tracing::info!("other rules are in force");
-            self.connections.close_all();
+            // Files are looked at on a thread where a runtime is at hand.
+            let (connections, clock) = (self.connections.clone(), Arc::clone(&self.clock));
+            tokio::spawn(async move { connections.close_all(&*clock).await });
         }
         if before.filter != now.filter {
             telemetry::filter(&now.filter);
@@ -141,6 +146,8 @@ fn rest(config: &Config) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_clock::ManualClock;
+
     use super::*;
 
     const WHOLE: &str = "# The platform's own.\ndeployment = 'prod'\n[limits]\ncalls = 7\n\
@@ -164,8 +171,8 @@ mod tests {
         allowed
     }
 
-    #[test]
-    fn p6_a_file_that_is_cut_short_anywhere_lets_nobody_do_more() {
+    #[tokio::test]
+    async fn p6_a_file_that_is_cut_short_anywhere_lets_nobody_do_more() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("leasehold.toml");
         let replace = |text: &str| {
@@ -174,7 +181,9 @@ mod tests {
         };
         replace(WHOLE);
         let config = config::load(Some(&path), []).unwrap();
-        let live = LiveRules::open(path.clone(), &config, Connections::default()).unwrap();
+        let live =
+            LiveRules::open(path.clone(), &config, Connections::default(), Arc::new(ManualClock::new()))
+                .unwrap();
         let whole = allowed(&live);
         assert_eq!(whole.len(), 1 + 3);
         for end in 0..WHOLE.len() {
@@ -191,15 +200,15 @@ mod tests {
         assert_eq!(allowed(&live), whole);
     }
 
-    #[test]
-    fn p6_a_file_without_rules_is_refused_by_what_it_lacks_and_rules_may_be_added() {
+    #[tokio::test]
+    async fn p6_a_file_without_rules_is_refused_by_what_it_lacks_and_rules_may_be_added() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("leasehold.toml");
         let open = |started: &str, now: &str| {
             std::fs::write(&path, started).unwrap();
             let config = config::load(Some(&path), []).unwrap();
             std::fs::write(&path, now).unwrap();
-            LiveRules::open(path.clone(), &config, Connections::default())
+            LiveRules::open(path.clone(), &config, Connections::default(), Arc::new(ManualClock::new()))
         };
         const NONE: &str = "deployment = 'prod'\n";
         assert!(

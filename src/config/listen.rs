@@ -75,7 +75,7 @@ pub struct Tls {
     pub files: TlsFiles,
     /// Who may vouch for callers; required.
     pub authorities: Vec<Authority>,
-    /// Handshakes under way at once; when there are more, the oldest gives way. Default 128: some 8 MiB at worst.
+    /// Handshakes under way at once; when there are more, the oldest gives way after 1 s. Default 128: some 8 MiB at worst.
     pub handshakes: usize,
 }
 

@@ -109,15 +109,16 @@ pub struct Sentinel {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections open at once; further ones wait to be accepted. Default 1,024: with receive windows of 256 KiB each,
-    /// callers can make us hold 256 MiB at worst.
+    /// Connections of callers with certificates open at once; further ones are closed. As many more may be open on this machine,
+    /// where further ones wait to be accepted. Default 1,024: with receive windows of 256 KiB each, callers can make us hold
+    /// 256 MiB at worst.
     #[serde(deserialize_with = "bound::count")]
     pub connections: usize,
     /// Calls under way on one connection. Default 256.
     #[serde(deserialize_with = "bound::count")]
     pub calls_per_connection: u32,
-    /// Calls under way in all; further ones are refused at once with RESOURCE_EXHAUSTED. Default 4,096: each holds one or
-    /// two keys in the clear, at most 8,192 of the 131,072 that there is room for.
+    /// Calls under way in all, from their first byte on; further ones are refused at once with RESOURCE_EXHAUSTED. Default
+    /// 4,096: each is a message of 64 KiB at most, 256 MiB at worst, and holds one or two keys in the clear.
     #[serde(deserialize_with = "bound::count")]
     pub calls: usize,
     /// How long a call may take; a shorter deadline of the client's counts instead. Default 15 s: the 12 s that a call waits
@@ -144,9 +145,10 @@ impl Default for Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// Bytes of locked memory for keys in the clear; 64 hold one. Default 8 MiB, 131,072 keys: two for each call under way (8,192
+    /// Bytes of locked memory for keys in the clear; 64 hold one. Default 4 MiB, 65,536 keys: two for each call under way (8,192
     /// for `limits.calls`), and one for each lease in use, which seals what is cached under it. At the default bound of 300 s
-    /// `lease.proofs_per_second` keeps 25,200 leases in use for each section of `[providers]`, so 100,800 for all four.
+    /// `lease.proofs_per_second` keeps 25,200 leases in use for each section of `[providers]`, so 50,400 for two. Half of what most systems let a
+    /// process lock.
     #[serde(deserialize_with = "bound::bytes")]
     pub arena_bytes: usize,
     /// Hold keys in ordinary memory, which may be swapped to disk, if none can be locked. Default false: refuse to start.
@@ -155,7 +157,7 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { arena_bytes: 8 << 20, danger_allow_unlocked: false }
+        Self { arena_bytes: 4 << 20, danger_allow_unlocked: false }
     }
 }
 

@@ -1,8 +1,7 @@
-//! What every unary call passes: who calls, room for the call, its deadline, and the way out.
+//! What every unary call passes: who calls, its deadline, and the way out.
 
 use std::error::Error;
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use leasehold_clock::TimeSource;
 use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::LeaseError;
 use leasehold_service::{Caller, Service};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
@@ -33,8 +31,6 @@ const MAX_REQUEST_ID: usize = 128;
 pub(crate) struct Calls {
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) deadline: Duration,
-    /// One for each call under way.
-    pub(crate) room: Arc<Semaphore>,
     /// Cancelled when the process is told to end.
     pub(crate) ending: CancellationToken,
     /// What records the calls that never come to it.
@@ -63,13 +59,10 @@ impl Calls {
         let call = Call::of(&request)?;
         let caller = call.caller.clone();
         let within = deadline::of_client(request.metadata()).map_or(self.deadline, |d| d.min(self.deadline));
-        let answered = match self.room.try_acquire() {
-            Ok(_permit) => tokio::select! {
-                biased;
-                answer = handle(call, request.into_inner()) => answer,
-                () = self.clock.sleep(within) => Err(Refusal::Deadline),
-            },
-            Err(_) => Err(Refusal::TooManyCalls),
+        let answered = tokio::select! {
+            biased;
+            answer = handle(call, request.into_inner()) => answer,
+            () = self.clock.sleep(within) => Err(Refusal::Deadline),
         };
         match answered {
             Ok(answer) => {
@@ -129,9 +122,8 @@ impl Witness for Calls {
         self.record(method, caller, "", refusal).await;
     }
 
-    fn not_let_in(&self, from: IpAddr) {
-        let from = leasehold_audit::network(from);
-        self.service.turned_away(Stranger { listener: "grpc", from, reason: "TLS_HANDSHAKE" });
+    fn turned_away(&self, from: Box<str>, reason: &'static str) {
+        self.service.turned_away(Stranger { listener: "grpc", from, reason });
     }
 }
 

@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use leasehold_authz::Identity;
+use leasehold_clock::TimeSource;
 use leasehold_ids::{BindingName, TenantId};
 use leasehold_lease::{LeaseEvent, LeaseState};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -16,6 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Of how much one connection remembers that it carried it. Beyond it the connection counts as having carried everything.
 const MAX_CARRIED: usize = 1024;
+
+/// How many connections are closed at once of all there are, and what is waited for then: 1,024 are closed in 4 s, and half of
+/// the room for handshakes is left to others.
+const CLOSED_AT_ONCE: usize = 64;
+const CLOSING_PAUSE: Duration = Duration::from_millis(250);
 
 /// One connection.
 #[derive(Debug)]
@@ -59,10 +66,11 @@ enum Cargo {
 }
 
 /// A request that nobody has read yet. If nobody ever does, because it is malformed, too large or was cut off, nobody knows
-/// what it brought, and its connection is closed.
+/// what it brought, and its connection is closed if that may have been plaintext.
 #[derive(Debug)]
 pub(crate) struct Unread {
     connection: Arc<Connection>,
+    may_bring_plaintext: bool,
     read: AtomicBool,
 }
 
@@ -206,10 +214,14 @@ impl Connections {
         }
     }
 
-    /// Closes every connection: whoever is still let in connects again, and what they ask for is decided anew.
-    pub(crate) fn close_all(&self) {
-        let open: Vec<_> = self.lock().connections.values().filter_map(Weak::upgrade).collect();
-        open.iter().for_each(|connection| connection.close());
+    /// Closes every connection that is open now: whoever is still let in connects again, and what they ask for is decided
+    /// anew. Not all at once, so that as many can be let in as come back.
+    pub(crate) async fn close_all(&self, clock: &dyn TimeSource) {
+        let open: Vec<_> = self.lock().connections.values().cloned().collect();
+        for some in open.chunks(CLOSED_AT_ONCE) {
+            some.iter().filter_map(Weak::upgrade).for_each(|connection| connection.close());
+            clock.sleep(CLOSING_PAUSE).await;
+        }
     }
 
     /// Closes carriers as leases end, until there are no more events.
@@ -231,19 +243,23 @@ impl Connections {
 }
 
 impl Unread {
-    pub(crate) fn on(connection: &Arc<Connection>) -> Arc<Self> {
-        Arc::new(Self { connection: Arc::clone(connection), read: AtomicBool::new(false) })
+    pub(crate) fn on(connection: &Arc<Connection>, may_bring_plaintext: bool) -> Self {
+        Self { connection: Arc::clone(connection), may_bring_plaintext, read: AtomicBool::new(false) }
     }
 
     /// It became a call, which says itself what it carries.
     pub(crate) fn read(&self) {
         self.read.store(true, Ordering::Relaxed);
     }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        if !self.read.load(Ordering::Relaxed) {
+        if self.may_bring_plaintext && !self.is_read() {
             self.connection.close();
         }
     }
@@ -340,8 +356,8 @@ mod tests {
         let (read, _c) = connections.open(Identity::Loopback);
         let (other, _d) = connections.open(Identity::Loopback);
         refused.brings(binding("a").tenant());
-        drop(Unread::on(&unread));
-        Unread::on(&read).read();
+        drop(Unread::on(&unread, true));
+        Unread::on(&read, true).read();
         other.brings(&"globex".parse().unwrap());
         assert!(is_to_close(&unread) && !is_to_close(&refused));
         connections.close_carriers(Some(&binding("a")));

@@ -4,8 +4,6 @@
 //! status and, for the latter, one that blames the service. Clients are to find a reason in every error, so these two get
 //! one, and a record; so does such a message in the middle of a stream.
 
-use std::net::IpAddr;
-
 use http::header::HeaderValue;
 use http::{Request, Response, Uri};
 use leasehold_api::FieldError;
@@ -23,8 +21,8 @@ pub(crate) trait Witness: Send + Sync {
     /// Who called which method, and why it is refused.
     async fn refused_unread(&self, caller: &Caller, method: &str, refusal: &Refusal);
 
-    /// Somebody connected from there, and nobody knows who it is.
-    fn not_let_in(&self, from: IpAddr);
+    /// Somebody was turned away when they connected. `from` says who, or where from if that is all that is known.
+    fn turned_away(&self, from: Box<str>, reason: &'static str);
 }
 
 /// What is kept of a request to explain its answer by.
@@ -48,11 +46,21 @@ impl Asked {
         // Errors come in the headers, because no message precedes them.
         let status = Status::from_header_map(response.headers());
         let Some(refusal) = status.as_ref().and_then(refusal) else { return response };
+        self.refuse(&refusal, connection, witness).await
+    }
+
+    /// The answer that refuses it, told and logged as such.
+    pub(super) async fn refuse(
+        self,
+        refusal: &Refusal,
+        connection: &Connection,
+        witness: &dyn Witness,
+    ) -> Response<Body> {
         let request_id = request_id(self.request_id.as_ref().map(HeaderValue::as_bytes));
         let caller = Caller { identity: connection.identity().clone(), request_id };
         let method = self.uri.path().rsplit('/').next().unwrap_or_default();
-        let status = refused(method, &caller, "", &refusal);
-        witness.refused_unread(&caller, method, &refusal).await;
+        let status = refused(method, &caller, "", refusal);
+        witness.refused_unread(&caller, method, refusal).await;
         status.into_http()
     }
 }
@@ -89,7 +97,7 @@ mod tests {
             self.0.lock().unwrap().push(line);
         }
 
-        fn not_let_in(&self, _: IpAddr) {}
+        fn turned_away(&self, _: Box<str>, _: &'static str) {}
     }
 
     /// What an answer with `status` becomes: its code, its reason and the id of the request; and what was told of it.

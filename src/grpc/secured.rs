@@ -1,10 +1,10 @@
 //! Accepts connections that are served only once it is known who made them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+use leasehold_authz::Identity;
+use leasehold_service::Room;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::server::Server;
 use crate::places::Place;
@@ -14,21 +14,19 @@ impl Server {
     /// Serves callers that `gate` lets in.
     ///
     /// Who has not shown a certificate yet takes none of the `room` for connections, and gives way to the next who has not.
-    pub(super) async fn accept_secured(self, listener: TcpListener, gate: Gate, room: Arc<Semaphore>) {
+    pub(super) async fn accept_secured(self, listener: TcpListener, gate: Gate, room: Room<Identity>) {
         loop {
-            let accepted = tokio::select! {
+            // While there is no place, others wait in the kernel's queue.
+            let next = async { (listener.accept().await, gate.stranger().await) };
+            let (accepted, place) = tokio::select! {
                 biased;
                 () = self.ending.cancelled() => return,
-                accepted = listener.accept() => accepted,
+                next = next => next,
             };
             match accepted {
                 Ok((stream, from)) => {
-                    let (server, gate, place, room) =
-                        (self.clone(), gate.clone(), gate.stranger(), Arc::clone(&room));
-                    drop(
-                        self.tasks
-                            .spawn(async move { server.secured(stream, from, &gate, place, room).await }),
-                    );
+                    let secured = self.clone().secured(stream, from, gate.clone(), place, room.clone());
+                    drop(self.tasks.spawn(secured));
                 }
                 Err(error) => self.cannot_accept(&error).await,
             }
@@ -39,29 +37,25 @@ impl Server {
         self,
         stream: TcpStream,
         from: SocketAddr,
-        gate: &Gate,
+        gate: Gate,
         place: Place,
-        room: Arc<Semaphore>,
+        room: Room<Identity>,
     ) {
         // Without it an answer may wait for an acknowledgement; it is correct nevertheless.
         let _ = stream.set_nodelay(true);
-        let entered = async {
-            let Some((stream, peer)) = gate.admit(stream, from).await else {
-                self.witness.not_let_in(from.ip());
-                return None;
-            };
-            // While there is none, who came first may have to give way. The semaphore is never closed.
-            let room = room.acquire_owned().await.ok()?;
-            Some((stream, peer, room))
-        };
-        let entered = tokio::select! {
-            entered = entered => entered,
-            () = place.must_give_way() => return,
+        let turned_away = |from, reason| self.requests.witness.turned_away(from, reason);
+        let admitted = tokio::select! {
+            admitted = gate.admit(stream, from) => admitted,
+            () = place.must_give_way() => None,
             () = self.ending.cancelled() => return,
         };
         drop(place);
-        if let Some((stream, peer, _room)) = entered {
-            self.connection(stream, peer).await;
-        }
+        let Some((stream, peer)) = admitted else {
+            return turned_away(leasehold_audit::network(from.ip()), "TLS_HANDSHAKE");
+        };
+        let Some(_place) = room.take(peer.identity()) else {
+            return turned_away(peer.identity().to_string().into(), "OVER_LIMIT");
+        };
+        self.connection(stream, peer).await;
     }
 }

@@ -7,28 +7,24 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use leasehold_clock::TimeSource;
+use leasehold_service::Room;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::body::Body;
-use tonic::service::Routes;
-use tower::ServiceExt;
 
-use super::connection::{Connection, Connections, Unread};
-use super::decode::{Asked, Witness};
-use super::untaken;
+use super::connection::{Connection, Connections};
+use super::request::Requests;
 use crate::listen::{Listener, Local, Stream};
 use crate::tls::Peer;
 
-/// Receive windows: what a connection may send us before we have read it. 256 KiB holds the largest request twice over
-/// several frames, and 1,024 connections hold 256 MiB at worst.
+/// Receive windows: what a connection may send us before we have begun to read it. 1,024 connections hold 256 MiB at worst.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 
@@ -56,9 +52,6 @@ const REFUSED_STAYS: Duration = Duration::from_secs(30);
 /// keep its place from somebody else for ever. A client that connected early connects again when it calls.
 const FIRST_CALL: Duration = Duration::from_secs(30);
 
-/// What the paths of calls begin with that bring or take plaintext.
-const KEY_SERVICE: &str = "/leasehold.v1.KeyService/";
-
 /// How long accepting pauses after it failed, which it does when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -72,27 +65,29 @@ pub(crate) struct Bounds {
 /// Serves connections until it is told to end.
 #[derive(Clone)]
 pub(crate) struct Server {
-    pub(crate) routes: Routes,
+    pub(crate) requests: Requests,
     pub(crate) bounds: Bounds,
     pub(crate) connections: Connections,
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) ending: CancellationToken,
     pub(crate) tasks: TaskTracker,
-    /// What records the calls that were refused before they became one.
-    pub(crate) witness: Arc<dyn Witness>,
 }
 
 impl Server {
     /// Serves everything that `listeners` accept, on tasks of its own.
     pub(crate) fn serve(self, listeners: Vec<Listener>) {
-        let room = Arc::new(Semaphore::new(self.bounds.connections));
+        // Apart, so that an operator on this machine is let in whoever else is there.
+        let of_callers = Room::new(self.bounds.connections);
+        let on_this_machine = Arc::new(Semaphore::new(self.bounds.connections));
         for listener in listeners {
-            let (server, room) = (self.clone(), Arc::clone(&room));
+            let server = self.clone();
             match listener {
                 Listener::Tls(listener, gate) => {
-                    drop(self.tasks.spawn(server.accept_secured(listener, gate, room)))
+                    drop(self.tasks.spawn(server.accept_secured(listener, gate, of_callers.clone())))
                 }
-                Listener::Local(listener) => drop(self.tasks.spawn(server.accept(listener, room))),
+                Listener::Local(listener) => {
+                    drop(self.tasks.spawn(server.accept(listener, Arc::clone(&on_this_machine))))
+                }
             }
         }
     }
@@ -139,9 +134,13 @@ impl Server {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (connection, _listed) = self.connections.open(who.identity().clone());
-        let service =
-            with_connection(self.routes.clone(), Arc::clone(&connection), Arc::clone(&self.witness));
-        let serving = self.http2().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let requests = self.requests.clone();
+        let called = Arc::clone(&connection);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (requests, connection) = (requests.clone(), Arc::clone(&called));
+            async move { Ok::<_, Infallible>(requests.answer(&connection, request).await) }
+        });
+        let serving = self.http2().serve_connection(TokioIo::new(stream), service);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             biased;
@@ -151,20 +150,24 @@ impl Server {
                 tracing::debug!("closing a connection whose certificate counts no longer");
                 connection.close();
             }
-            () = self.kept_refused(&connection) => tracing::debug!("closing a connection that brought what was refused"),
-            () = self.silent(&connection) => tracing::debug!("closing a connection that never called"),
+            () = self.kept_refused(&connection) => {
+                tracing::debug!("closing a connection that brought what was refused");
+                connection.close();
+            }
+            () = self.silent(&connection) => {
+                tracing::debug!("closing a connection that never called");
+                connection.close();
+            }
             () = self.ending.cancelled() => {}
         }
         // Tells the client to send nothing more here, and serves what is under way. When the process ends, its drain
         // deadline cuts what is left.
         serving.as_mut().graceful_shutdown();
         let cut = async {
+            connection.to_close().await;
             self.clock.sleep(TAKING).await;
             if !connection.is_stalled() {
                 self.clock.sleep(CLOSING - TAKING).await;
-            }
-            if self.ending.is_cancelled() {
-                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
@@ -200,31 +203,6 @@ impl Server {
             .keep_alive_timeout(PING_ANSWER);
         builder
     }
-}
-
-/// `routes`, told on which connection each request came, and with a reason in every error.
-fn with_connection(
-    routes: Routes,
-    connection: Arc<Connection>,
-    witness: Arc<dyn Witness>,
-) -> impl tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
-+ Clone
-+ Send
-+ 'static {
-    tower::service_fn(move |mut request: Request<Incoming>| {
-        let (routes, connection, witness) = (routes.clone(), Arc::clone(&connection), Arc::clone(&witness));
-        connection.called();
-        if request.uri().path().starts_with(KEY_SERVICE) {
-            request.extensions_mut().insert(Unread::on(&connection));
-        }
-        request.extensions_mut().insert(Arc::clone(&connection));
-        let asked = Asked::of(&request);
-        async move {
-            let Ok(response) = routes.oneshot(request).await;
-            let response = untaken::guard(&connection, response);
-            Ok::<_, Infallible>(asked.explain(response, &connection, &*witness).await)
-        }
-    })
 }
 
 /// Clients end connections as they like; it is worth a word only to whoever looks for it.

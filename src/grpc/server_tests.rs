@@ -1,6 +1,6 @@
 //! Connections over real sockets, with a service that does as it is told.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use leasehold_api::v1;
 use leasehold_api::v1::key_service_client::KeyServiceClient;
@@ -10,6 +10,7 @@ use leasehold_ids::BindingName;
 use leasehold_service::Caller;
 use tokio::sync::Notify;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
@@ -18,6 +19,7 @@ use super::*;
 use crate::config::Listen;
 use crate::grpc::MAX_KEY_REQUEST;
 use crate::grpc::call::Call;
+use crate::grpc::decode::Witness;
 use crate::listen;
 use crate::status::Refusal;
 
@@ -35,7 +37,7 @@ struct Nobody;
 impl Witness for Nobody {
     async fn refused_unread(&self, _: &Caller, _: &str, _: &Refusal) {}
 
-    fn not_let_in(&self, _: IpAddr) {}
+    fn turned_away(&self, _: Box<str>, _: &'static str) {}
 }
 
 type Answer<T> = Result<tonic::Response<T>, Status>;
@@ -104,14 +106,20 @@ async fn serve(fake: &Fake, connections: usize) -> (Server, SocketAddr) {
 
 async fn serve_by(clock: Arc<dyn TimeSource>, fake: &Fake, connections: usize) -> (Server, SocketAddr) {
     let keys = KeyServiceServer::new(fake.clone()).max_decoding_message_size(MAX_KEY_REQUEST);
+    let routes = Routes::new(keys).prepare();
     let server = Server {
-        routes: Routes::new(keys).prepare(),
+        requests: Requests {
+            watches: routes.clone(),
+            routes,
+            room: Room::new(4),
+            clock: Arc::clone(&clock),
+            witness: Arc::new(Nobody),
+        },
         bounds: Bounds { connections, calls_per_connection: 16 },
         connections: Connections::default(),
         clock,
         ending: CancellationToken::new(),
         tasks: TaskTracker::new(),
-        witness: Arc::new(Nobody),
     };
     let listen = Listen { tcp: vec!["127.0.0.1:0".parse().unwrap()], ..Listen::default() };
     let listeners = listen::bind(listen, &server.clock).await.unwrap().listeners;
@@ -229,4 +237,68 @@ async fn p9_a_message_that_is_too_large_is_refused_with_a_reason() {
     while server.connections.len() > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn p9_one_caller_cannot_take_the_room_for_requests() {
+    let fake = Fake::default();
+    let (_server, address) = serve(&fake, 8).await;
+    let client = connect(address).await;
+    let slow = |mut client: KeyServiceClient<Channel>| {
+        tokio::spawn(async move { client.unwrap_key(unwrap("slow")).await })
+    };
+    let held = [slow(client.clone()), slow(client.clone())];
+    fake.arrived.notified().await;
+    fake.arrived.notified().await;
+    let refused = connect(address).await.unwrap_key(unwrap("acme")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.get_error_details().error_info().unwrap().reason, "OVER_LIMIT");
+    fake.go.notify_one();
+    fake.go.notify_one();
+    for held in held {
+        held.await.unwrap().unwrap();
+    }
+    client.clone().unwrap_key(unwrap("acme")).await.unwrap();
+}
+
+#[tokio::test]
+async fn p9_a_request_that_does_not_arrive_is_refused_in_time() {
+    let clock = Arc::new(ManualClock::new());
+    let (server, address) = serve_by(clock.clone(), &Fake::default(), 8).await;
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::post("http://x/leasehold.v1.KeyService/UnwrapKey")
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (answer, mut body) = client.send_request(request, false).unwrap();
+    // A message of 16 bytes, of which one comes.
+    body.send_data(vec![0, 0, 0, 0, 16, 1].into(), false).unwrap();
+    while server.requests.room.taken() == 0 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_secs(10)).await;
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], (Code::InvalidArgument as i32).to_string());
+    assert_eq!(server.requests.room.taken(), 0);
+}
+
+#[tokio::test]
+async fn p4_what_was_wiped_is_cut_in_time_while_the_server_drains_too() {
+    let clock = Arc::new(ManualClock::new());
+    let fake = Fake::default();
+    let (server, address) = serve_by(clock.clone(), &fake, 8).await;
+    let mut client = connect(address).await;
+    let slow = tokio::spawn(async move { client.unwrap_key(unwrap("slow")).await });
+    fake.arrived.notified().await;
+    server.ending.cancel();
+    let carrier = server.connections.only();
+    clock.advance(CLOSING * 4).await;
+    assert!(carrier.strong_count() > 0, "what is under way has the time that a drain has");
+    server.connections.close_carriers(Some(&binding()));
+    while carrier.strong_count() > 0 {
+        clock.advance(TAKING).await;
+    }
+    assert!(slow.await.unwrap().is_err());
 }

@@ -18,8 +18,8 @@ use crate::status::Refusal;
 const QUEUE: usize = 16;
 
 /// How long a stream goes on whose connection is to be closed because of a lease that ended: long enough to say that the
-/// lease ended and to hear that copies are wiped, and well below the 5 s after which the connection is cut.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// lease ended and to hear that copies are wiped, and well below the 2 s after which the connection is cut.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Answers = mpsc::Sender<Result<v1::WatchLeasesResponse, Status>>;
 

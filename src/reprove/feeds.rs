@@ -155,7 +155,7 @@ impl Feeds {
         let server = Server {
             handler: Arc::new(handler),
             tls,
-            places: Places::new(limits.connections),
+            places: Places::new(limits.connections, Arc::clone(&clock)),
             accepts: Arc::new(Buckets::new(ACCEPTS, Arc::clone(&clock))),
             clock,
             ending,
@@ -208,16 +208,16 @@ impl Server {
                 while let Err(pause) = self.accepts.take(&()) {
                     self.clock.sleep(pause).await;
                 }
-                listener.accept().await
+                let accepted = listener.accept().await;
+                (accepted, self.places.take().await)
             };
-            let accepted = tokio::select! {
+            let (accepted, place) = tokio::select! {
                 biased;
                 () = self.ending.cancelled() => return,
-                accepted = next => accepted,
+                next = next => next,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let place = self.places.take();
                     self.tasks.spawn(self.clone().open(stream, place, peer.ip()));
                 }
                 Err(error) => {

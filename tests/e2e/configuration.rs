@@ -57,7 +57,8 @@ fn a_configuration_is_checked_without_a_server() {
     let (usable, report) = check(directory.path(), &format!("deployment = 'prod'\n{CLOUD}"));
     assert!(usable, "{report}");
     for told in [
-        "131072 in 8 MiB: 4096 calls x 2 = 8192, and 122880 for leases in use; with a bound of 300 s proofs allow \
+        "4096 x 64 KiB of messages = 256 MiB at worst",
+        "65536 in 4 MiB: 4096 calls x 2 = 8192, and 57344 for leases in use; with a bound of 300 s proofs allow \
          1 x 25200 = 25200",
         "25200 leases in use with a bound of 300 s, 1260 of 15 s",
         "no sentinels",
@@ -66,11 +67,14 @@ fn a_configuration_is_checked_without_a_server() {
         assert!(report.contains(told), "{told} is not in {report}");
     }
     assert!(!report.contains("memory.arena_bytes has room"), "{report}");
-    // By default there is room for what calls and proofs allow on all clouds there are.
+    // By default there is room for what calls and proofs allow on two clouds.
     let all = format!(
         "{CLOUD}[providers.gcp]\nown_projects = ['platform']\nidentity = 'metadata'\n{AZURE}{OPERATOR}"
     );
     let (usable, report) = check(directory.path(), &format!("{GOOD}{all}"));
+    assert!(usable && report.contains("memory.arena_bytes has room"), "{report}");
+    let enough = format!("{GOOD}memory.arena_bytes = 8388608\n{all}");
+    let (usable, report) = check(directory.path(), &enough);
     assert!(usable && !report.contains("memory.arena_bytes has room"), "{report}");
 }
 

@@ -15,6 +15,7 @@ use leasehold_tenant::{Binding, LoggableContext};
 use tokio::sync::oneshot;
 
 use crate::meter::{self, LastFailure};
+use crate::room::Place;
 use crate::{Caller, Mode, ServiceError};
 
 /// Keeps records, or says what happens without them.
@@ -33,9 +34,14 @@ pub(crate) struct Decision {
     cloud: Option<ProviderKind>,
     started: Moment,
     progress: Progress,
+    /// Its room, once it is known where it may have to wait.
+    places: Option<Places>,
     /// What becomes of a change that is being made.
     change: Option<oneshot::Receiver<Result<(), ServiceError>>>,
 }
+
+/// A place among its tenant's operations, and one among its cloud's.
+pub(crate) type Places = (Place<TenantId>, Place<ProviderKind>);
 
 /// What was recorded so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +86,7 @@ impl Decision {
         };
         let started = recorder.clock.now();
         let recorder = Arc::clone(recorder);
-        Self { recorder, record, cloud: None, started, progress: Progress::Open, change: None }
+        Self { recorder, record, cloud: None, started, progress: Progress::Open, places: None, change: None }
     }
 
     // === What becomes known on the way ===
@@ -97,6 +103,17 @@ impl Decision {
         self.cloud = Some(binding.provider.clone());
         self.record.binding = Some(binding.name.binding().clone());
         self.record.key_id = Some(binding.key.as_str().into());
+    }
+
+    /// Takes room for what follows, unless it has some.
+    pub(crate) fn has_room(
+        &mut self,
+        take: impl FnOnce() -> Result<Places, ServiceError>,
+    ) -> Result<(), ServiceError> {
+        if self.places.is_none() {
+            self.places = Some(take()?);
+        }
+        Ok(())
     }
 
     /// Keeps a digest, because the values of a context may say more than an auditor should read.
@@ -235,7 +252,8 @@ impl Decision {
     fn successor(&self) -> Self {
         let (recorder, record) = (Arc::clone(&self.recorder), self.record.clone());
         let cloud = self.cloud.clone();
-        Self { recorder, record, cloud, started: self.started, progress: self.progress, change: None }
+        let (started, progress) = (self.started, self.progress);
+        Self { recorder, record, cloud, started, progress, places: None, change: None }
     }
 
     async fn write(&mut self, outcome: Outcome, reason: Option<&'static str>) -> Result<(), ServiceError> {

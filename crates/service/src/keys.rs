@@ -2,12 +2,12 @@
 
 use leasehold_authz::Operation;
 use leasehold_envelope::{EncryptionContext, Envelope, WrappedKey};
-use leasehold_ids::{BindingName, TenantId};
+use leasehold_ids::{BindingName, ProviderKind, TenantId};
 use leasehold_lease::{Held, LeaseError, NewKey, Subject};
 use leasehold_secret::{KeyLength, PlaintextKey};
 
 use crate::choose::{unwrapping_binding, wrapping_binding};
-use crate::decision::Decision;
+use crate::decision::{Decision, Places};
 use crate::{Caller, Served, Service, ServiceError};
 
 /// How often a request begins anew because the tenant's record changed under it: a rotation, for example, ends the lease
@@ -172,8 +172,18 @@ impl Service {
             Some(envelope) => unwrapping_binding(&tenant, envelope, context)?,
         };
         decision.about(binding);
+        decision.has_room(|| self.room_for(&tenant.id, &binding.provider))?;
         decision.with_entries(&tenant.loggable_context, context);
         Ok(Subject::of(&tenant, binding))
+    }
+
+    /// Places for an operation that may have to wait for this tenant's cloud.
+    fn room_for(&self, tenant: &TenantId, cloud: &ProviderKind) -> Result<Places, ServiceError> {
+        let full = ServiceError::OverLimit;
+        let of_tenant =
+            self.inner.of_tenants.take(tenant).ok_or(full("operations of one tenant under way"))?;
+        let of_cloud = self.inner.of_clouds.take(cloud).ok_or(full("operations under way in one cloud"))?;
+        Ok((of_tenant, of_cloud))
     }
 
     /// The new wrapped key, to be given only under the leases of both bindings.

@@ -12,7 +12,7 @@
 //! - Plaintext stays inside [`Served`] until its record is kept and the lease was checked once more.
 //!
 //! Reading order: [`Service`] in `service`, `keys`, `choose`, `served`, `decision`; then `directory`, `plan`, `change`,
-//! `tenants`, `bindings`, `verify`, `listing`, `watch`, `undecided`.
+//! `tenants`, `bindings`, `verify`, `listing`, `watch`, `undecided`, `room`.
 
 mod bindings;
 mod caller;
@@ -26,6 +26,7 @@ mod listing;
 mod meter;
 mod plan;
 mod reproof;
+mod room;
 mod served;
 mod service;
 mod settings;
@@ -40,6 +41,7 @@ pub use change::{ChangeOptions, Mode, etag};
 pub use error::{Foreign, ServiceError};
 pub use listing::{Listing, Paging};
 pub use reproof::Reproof;
+pub use room::{Place, Room};
 pub use served::Served;
 pub use service::{Parts, Service};
 pub use settings::Settings;

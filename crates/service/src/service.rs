@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use leasehold_audit::Sink;
+use leasehold_authz::Identity;
 use leasehold_authz::{Authorizer, Operation, Verdict};
 use leasehold_clock::TimeSource;
-use leasehold_ids::{DeploymentId, TenantId};
+use leasehold_ids::{DeploymentId, ProviderKind, TenantId};
 use leasehold_lease::{Leases, Providers};
 use leasehold_tenant::{Registry, Tenant};
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::decision::{Decision, Recorder};
 use crate::directory::Directory;
 use crate::meter::LastFailure;
+use crate::room::Room;
 use crate::verify::Verifying;
 use crate::{Caller, ServiceError, Settings};
 
@@ -50,7 +51,9 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) deployment: DeploymentId,
     pub(crate) providers: Providers,
-    pub(crate) watches: Arc<Semaphore>,
+    pub(crate) watches: Room<Identity>,
+    pub(crate) of_tenants: Room<TenantId>,
+    pub(crate) of_clouds: Room<ProviderKind>,
     pub(crate) verifying: Verifying,
     authorizer: Arc<dyn Authorizer>,
     pub(crate) recorder: Arc<Recorder>,
@@ -80,7 +83,10 @@ impl Service {
             clock: parts.clock,
             deployment: parts.deployment,
             providers: parts.providers,
-            watches: Arc::new(Semaphore::new(parts.settings.watches)),
+            watches: Room::new(parts.settings.watches),
+            of_tenants: Room::new(parts.settings.calls),
+            // There may be but one cloud. What is left to others serves them while all of its tenants wait.
+            of_clouds: Room::with_share(parts.settings.calls, parts.settings.calls / 4 * 3),
             verifying: Verifying::default(),
             authorizer: parts.authorizer,
             recorder: Arc::new(recorder),

@@ -19,7 +19,11 @@ pub struct Settings {
     /// Tenants whose records are held in memory. Default 50,000, some 200 MiB at 4 KiB each; beyond it others are dropped
     /// and read again when they are next used.
     pub tenants_held: usize,
-    /// Streams of `WatchLeases` open at once. Default 4,096.
+    /// Key operations under way at once. Default 4,096. One tenant gets no more than half of it and the tenants of one cloud
+    /// together three quarters, for what they wait for may never answer.
+    pub calls: usize,
+    /// Streams of `WatchLeases` open at once, of which one caller gets no more than half. Default 1,024, for a million tenants
+    /// in all.
     pub watches: usize,
     /// What happens to a decision that cannot be recorded.
     pub on_audit_failure: OnFailure,
@@ -32,7 +36,8 @@ impl Default for Settings {
             registry_recheck: Duration::from_secs(60),
             registry_deadline: Duration::from_secs(2),
             tenants_held: 50_000,
-            watches: 4096,
+            calls: 4096,
+            watches: 1024,
             on_audit_failure: OnFailure::default(),
         }
     }

@@ -7,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
-use leasehold_authz::Operation;
+use leasehold_authz::{Identity, Operation};
 use leasehold_clock::Moment;
 use leasehold_ids::TenantId;
 use leasehold_lease::LeaseEvent;
 use leasehold_tenant::Change;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 pub use self::message::{
@@ -20,6 +19,7 @@ pub use self::message::{
 };
 use self::watched::Watched;
 use crate::directory::Known;
+use crate::room::Place;
 use crate::{Caller, Service, ServiceError};
 
 /// Decisions of one message that are recorded at once. A write of the journal has room for as many, and its queue for those of
@@ -47,7 +47,7 @@ pub struct Watch {
     sequence: u64,
     /// Why the watch is over, if it is.
     ended: Option<ServiceError>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place<Identity>,
 }
 
 impl Service {
@@ -58,9 +58,9 @@ impl Service {
     /// watches.
     pub async fn watch(&self, caller: &Caller) -> Result<Watch, ServiceError> {
         let decision = self.admit(caller, Operation::WatchLeases, None).await?;
-        let permit = Arc::clone(&self.inner.watches).try_acquire_owned();
-        let permit = permit.map_err(|_| ServiceError::OverLimit("streams of WatchLeases"));
-        let permit = decision.conclude(permit).await?;
+        let place = self.inner.watches.take(&caller.identity);
+        let place = place.ok_or(ServiceError::OverLimit("streams of WatchLeases"));
+        let place = decision.conclude(place).await?;
         Ok(Watch {
             service: self.clone(),
             caller: caller.clone(),
@@ -72,7 +72,7 @@ impl Service {
             recheck_at: self.inner.directory.next_recheck(),
             sequence: 0,
             ended: None,
-            _permit: permit,
+            _place: place,
         })
     }
 }

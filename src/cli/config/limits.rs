@@ -8,6 +8,9 @@ const KEYS_PER_CALL: usize = 2;
 /// Bytes of receive windows that a connection can fill.
 const CONNECTION_BYTES: usize = 256 * 1024;
 
+/// Bytes of the largest request.
+const REQUEST_BYTES: usize = 64 * 1024;
+
 /// The share of the proofs that settings may plan on; the rest is for retries and events.
 const PLANNED_SHARE: f64 = 0.7;
 
@@ -59,6 +62,14 @@ pub(super) fn of(config: &Config) -> Vec<(&'static str, String)> {
         (
             "connections",
             format!("{} x 256 KiB of receive windows = {connections} at worst", limits.connections),
+        ),
+        (
+            "calls",
+            format!(
+                "{} x 64 KiB of messages = {} at worst",
+                limits.calls,
+                bytes(limits.calls.saturating_mul(REQUEST_BYTES))
+            ),
         ),
         (
             "proofs",

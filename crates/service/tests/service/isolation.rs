@@ -195,3 +195,31 @@ async fn p6_a_listing_shows_only_what_the_caller_may_list() {
     }
     assert_eq!(seen, ["acme", "acme-1", "acme-2"], "and the last page says that it is the last");
 }
+
+#[tokio::test]
+async fn p9_a_tenant_whose_cloud_does_not_answer_leaves_room_for_others() {
+    let world = World::with(|s| s.calls = 16);
+    world.settle_acme().await;
+    world.create_tenant("globex").await;
+    world.activate("globex", "main").await;
+    let generate = |id: &'static str| {
+        let service = world.service.clone();
+        tokio::spawn(async move {
+            let made = service.generate_data_key(&root(), &tenant(id), LENGTH, &context()).await;
+            made.map(drop)
+        })
+    };
+    world.cloud.pause();
+    let waiting: Vec<_> = (0..8).map(|_| generate("acme")).collect();
+    world.clock.settle().await;
+    let error = generate("acme").await.unwrap().unwrap_err();
+    assert!(matches!(error, ServiceError::OverLimit(_)), "{error:?}");
+    let other = generate("globex");
+    world.clock.settle().await;
+    world.cloud.resume();
+    other.await.unwrap().unwrap();
+    for call in waiting {
+        call.await.unwrap().unwrap();
+    }
+    generate("acme").await.unwrap().unwrap();
+}
