@@ -66,11 +66,11 @@ enum Cargo {
 }
 
 /// A request that nobody has read yet. If nobody ever does, because it is malformed, too large or was cut off, nobody knows
-/// what it brought, and its connection is closed if that may have been plaintext.
+/// whose plaintext it brought, and its connection is closed.
 #[derive(Debug)]
 pub(crate) struct Unread {
     connection: Arc<Connection>,
-    may_bring_plaintext: bool,
+    brings_plaintext: bool,
     read: AtomicBool,
 }
 
@@ -243,8 +243,8 @@ impl Connections {
 }
 
 impl Unread {
-    pub(crate) fn on(connection: &Arc<Connection>, may_bring_plaintext: bool) -> Self {
-        Self { connection: Arc::clone(connection), may_bring_plaintext, read: AtomicBool::new(false) }
+    pub(crate) fn on(connection: &Arc<Connection>, brings_plaintext: bool) -> Self {
+        Self { connection: Arc::clone(connection), brings_plaintext, read: AtomicBool::new(false) }
     }
 
     /// It became a call, which says itself what it carries.
@@ -259,7 +259,7 @@ impl Unread {
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        if self.may_bring_plaintext && !self.is_read() {
+        if self.brings_plaintext && !self.is_read() {
             self.connection.close();
         }
     }

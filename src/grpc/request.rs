@@ -19,8 +19,8 @@ use super::decode::{Asked, Witness};
 use super::untaken;
 use crate::status::Refusal;
 
-/// What the paths of calls begin with that bring or take plaintext.
-const KEY_SERVICE: &str = "/leasehold.v1.KeyService/";
+/// The only request that brings plaintext.
+const WRAP_KEY: &str = "/leasehold.v1.KeyService/WrapKey";
 
 const WATCH_LEASES: &str = "/leasehold.v1.KeyService/WatchLeases";
 
@@ -51,14 +51,14 @@ impl Requests {
         connection.called();
         let (asked, path) = (Asked::of(&request), request.uri().path());
         let routes = if path == WATCH_LEASES { &self.watches } else { &self.routes };
-        let may_bring_plaintext = path.starts_with(KEY_SERVICE);
+        let brings_plaintext = path == WRAP_KEY;
         let Some(_place) = self.room.take(connection.identity()) else {
-            if may_bring_plaintext {
+            if brings_plaintext {
                 connection.refuses();
             }
             return asked.refuse(&Refusal::TooManyCalls, connection, &*self.witness).await;
         };
-        let unread = Arc::new(Unread::on(connection, may_bring_plaintext));
+        let unread = Arc::new(Unread::on(connection, brings_plaintext));
         request.extensions_mut().insert(Arc::clone(&unread));
         request.extensions_mut().insert(Arc::clone(connection));
         tokio::select! {

@@ -233,7 +233,10 @@ async fn p9_a_message_that_is_too_large_is_refused_with_a_reason() {
     let status = client.unwrap_key(large).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     assert_eq!(status.get_error_details().error_info().unwrap().reason, "INVALID_FIELD");
-    // Nobody knows what was in it, and its connection goes.
+    client.unwrap_key(unwrap("acme")).await.unwrap();
+    // Nobody knows whose key was in this one, and its connection goes.
+    let large = v1::WrapKeyRequest { plaintext: vec![0; MAX_KEY_REQUEST].into(), ..Default::default() };
+    assert_eq!(client.wrap_key(large).await.unwrap_err().code(), Code::InvalidArgument);
     while server.connections.len() > 0 {
         tokio::task::yield_now().await;
     }

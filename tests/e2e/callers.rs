@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use leasehold::config::Config;
 use leasehold_api::v1::{self, ErrorReason, WatchMode};
 use leasehold_authz::Rules;
@@ -423,12 +424,22 @@ async fn p9_who_says_nothing_keeps_nobody_out() {
     let secured = Secured::with(&[], "handshakes = 2").await;
     let address = secured.url().trim_start_matches("https://");
     let mut silent = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..4 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
     assert!(list(&secured.client("caller", &secured.prod.caller(&[COMPUTE]))).await.is_ok());
     // The first of them had to give way.
     assert_eq!(soon(silent[0].read(&mut [0; 1])).await.unwrap_or(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p9_more_callers_than_handshakes_at_once_are_all_let_in() {
+    let secured = Secured::with(&[], "handshakes = 2").await;
+    let signed = secured.prod.caller(&[COMPUTE]);
+    let clients: Vec<_> = (0..24).map(|n| secured.client(&format!("caller-{n}"), &signed)).collect();
+    for listed in join_all(clients.iter().map(list)).await {
+        listed.unwrap();
+    }
 }
 
 /// `leasehold` with these arguments and variables; its exit code and what it printed.
