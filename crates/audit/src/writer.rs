@@ -33,7 +33,7 @@ const FORMAT: u32 = 1;
 const BEGIN_AGAIN: Duration = Duration::from_secs(60);
 
 /// The same where the one before is not to be written to any more, so that nothing is recorded meanwhile.
-const BEGIN_AGAIN_SOON: Duration = Duration::from_secs(1);
+const REPLACE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ pub(crate) struct Writer<T> {
     unsigned: u64,
     unsigned_since: Option<Moment>,
     begin_after: Moment,
+    replace_after: Moment,
     failing: bool,
 }
 
@@ -124,6 +125,7 @@ impl<T: Target> Writer<T> {
             unsigned,
             unsigned_since: None,
             begin_after: clock.now(),
+            replace_after: clock.now(),
             failing: false,
             clock,
         })
@@ -244,12 +246,12 @@ impl<T: Target> Writer<T> {
             if !self.failing {
                 tracing::error!("the file of the audit journal is not as it was left; another one is begun");
             }
-            if self.clock.now() < self.begin_after {
-                return Err(io::Error::other("another file cannot be begun yet"));
+            if self.clock.now() < self.replace_after {
+                return Err(io::Error::other("another file could not be begun"));
             }
             let begun = self.target.begin(why, now);
             if begun.is_err() {
-                self.begin_after = self.clock.now() + BEGIN_AGAIN_SOON;
+                self.replace_after = self.clock.now() + REPLACE_AGAIN;
             }
             return begun;
         }

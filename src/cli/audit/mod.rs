@@ -22,12 +22,12 @@ pub enum AuditCommand {
     #[command(after_help = "Example:\n  leasehold audit verify /var/lib/leasehold/audit \\\n    \
                       --public-key 19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1")]
     Verify(verify::Verify),
-    /// Print what was recorded.
+    /// Print what was recorded. Exits with 6 if a line is not as it was written, and leaves it out.
     #[command(
         after_help = "Example:\n  leasehold audit show /var/lib/leasehold/audit --tenant acme --outcome refused --since 1h"
     )]
     Show(show::Show),
-    /// Print the newest of what was recorded, and go on as it grows.
+    /// Print the newest of what was recorded, and go on as it grows. Exits as `show` does.
     #[command(after_help = "Example:\n  leasehold audit tail -f /var/lib/leasehold/audit")]
     Tail(show::Tail),
     /// Print the public part of the key that signs checkpoints, to be kept where the journal is verified.

@@ -120,6 +120,30 @@ async fn p7_a_disk_that_fails_to_sync_refuses_what_was_to_be_synced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p7_a_file_that_cannot_be_begun_leaves_nothing_behind() {
+    let disk = Disk::new();
+    let (process, journal) = recording(&disk, "written").await;
+    let (client, acme, main) = (&process.client, id("acme"), context("main"));
+    let made = client.generate_data_key(&acme, KeyLength::B32, &main).await.unwrap().value;
+    // The file is moved away, and the directory that another one is made in cannot be synced.
+    disk.fail(Failure::SyncFails);
+    for file in journal.files() {
+        std::fs::remove_file(file).unwrap();
+    }
+    for _ in 0..20 {
+        let refusal = client.unwrap_key(&acme, &made.wrapped, &main).await;
+        refused(refusal, Code::Unavailable, ErrorReason::AuditUnavailable);
+        // One that is tried, and taken away again.
+        assert!(journal.files().len() <= 1);
+    }
+    eventually(async || journal.files().is_empty().then_some(())).await;
+    disk.mend(Failure::SyncFails);
+    eventually(async || client.unwrap_key(&acme, &made.wrapped, &main).await.ok()).await;
+    assert_eq!(journal.files().len(), 1);
+    assert_eq!(journal.entries("file")[0]["why"], "interference");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p7_a_synced_answer_waits_until_the_disk_has_its_record() {
     let disk = Disk::new();
     let (process, journal) = recording(&disk, "synced").await;
