@@ -120,6 +120,28 @@ async fn p7_a_disk_that_fails_to_sync_refuses_what_was_to_be_synced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p7_a_journal_whose_name_the_disk_may_lose_is_not_begun() {
+    // What a crash of the machine could take away: the name of the directory, and that of the first file in it.
+    for is_there in [false, true] {
+        let disk = Disk::new();
+        let directory = disk.path().join("audit");
+        if is_there {
+            std::fs::create_dir(&directory).unwrap();
+        }
+        disk.fail(Failure::SyncFails);
+        let key = disk.directory.path().join("signing.pem");
+        let settings = [
+            ("LEASEHOLD__AUDIT__DIRECTORY", directory.display().to_string()),
+            ("LEASEHOLD__AUDIT__SIGNING_KEY", key.display().to_string()),
+            ("LEASEHOLD__PROVIDERS__AWS__REGION", "eu-central-1".to_owned()),
+        ];
+        let (status, log) = Process::refused(disk.launcher(), &settings).await;
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains("the audit journal") && log.contains("Input/output error"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p7_a_file_that_cannot_be_begun_leaves_nothing_behind() {
     let disk = Disk::new();
     let (process, journal) = recording(&disk, "written").await;
