@@ -39,13 +39,10 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let Some(script) = Script::parse(input) else { return Corpus::Reject };
-    match BENCH.ask(&script) {
-        None => return Corpus::Reject,
-        Some(Err(error)) => judge::failure(&script, &error, &WORDS),
-        Some(Ok(outcome)) => success(&script, &outcome),
+    match judge::answers(&BENCH, input, &WORDS, success) {
+        true => Corpus::Keep,
+        false => Corpus::Reject,
     }
-    Corpus::Keep
 });
 
 fn bound() -> Binding {
