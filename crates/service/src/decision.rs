@@ -34,7 +34,7 @@ pub(crate) struct Decision {
     cloud: Option<ProviderKind>,
     started: Moment,
     progress: Progress,
-    /// Its room, once it is known where it may have to wait.
+    /// Its room, once it has to wait.
     places: Option<Places>,
     /// What becomes of a change that is being made.
     change: Option<oneshot::Receiver<Result<(), ServiceError>>>,
@@ -105,13 +105,13 @@ impl Decision {
         self.record.key_id = Some(binding.key.as_str().into());
     }
 
-    /// Takes room for what follows, unless it has some.
+    /// Takes room to wait for the cloud whose key it is about, unless it has some.
     pub(crate) fn has_room(
         &mut self,
-        take: impl FnOnce() -> Result<Places, ServiceError>,
+        take: impl FnOnce(&ProviderKind) -> Result<Places, ServiceError>,
     ) -> Result<(), ServiceError> {
-        if self.places.is_none() {
-            self.places = Some(take()?);
+        if let (None, Some(cloud)) = (&self.places, &self.cloud) {
+            self.places = Some(take(cloud)?);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The key operations.
 
+use std::task::Poll;
+
 use leasehold_authz::Operation;
 use leasehold_envelope::{EncryptionContext, Envelope, WrappedKey};
 use leasehold_ids::{BindingName, ProviderKind, TenantId};
@@ -145,7 +147,16 @@ impl Service {
         loop {
             let subject = self.subject(decision, tenant, wanted, context).await?;
             let name = subject.name().clone();
-            match act(subject).await {
+            let mut acting = std::pin::pin!(act(subject));
+            let result = match futures::poll!(acting.as_mut()) {
+                Poll::Ready(result) => result,
+                // It waits, for a proof or for a cloud.
+                Poll::Pending => {
+                    decision.has_room(|cloud| self.room_for(tenant, cloud))?;
+                    acting.await
+                }
+            };
+            match result {
                 Err(LeaseError::Ended(_)) if looks < LOOKS => looks += 1,
                 result => return Ok((result?, name)),
             }
@@ -172,17 +183,16 @@ impl Service {
             Some(envelope) => unwrapping_binding(&tenant, envelope, context)?,
         };
         decision.about(binding);
-        decision.has_room(|| self.room_for(&tenant.id, &binding.provider))?;
         decision.with_entries(&tenant.loggable_context, context);
         Ok(Subject::of(&tenant, binding))
     }
 
-    /// Places for an operation that may have to wait for this tenant's cloud.
+    /// Places for an operation that has to wait for this tenant's cloud.
     fn room_for(&self, tenant: &TenantId, cloud: &ProviderKind) -> Result<Places, ServiceError> {
         let full = ServiceError::OverLimit;
         let of_tenant =
-            self.inner.of_tenants.take(tenant).ok_or(full("operations of one tenant under way"))?;
-        let of_cloud = self.inner.of_clouds.take(cloud).ok_or(full("operations under way in one cloud"))?;
+            self.inner.of_tenants.take(tenant).ok_or(full("operations of one tenant that wait"))?;
+        let of_cloud = self.inner.of_clouds.take(cloud).ok_or(full("operations that wait for one cloud"))?;
         Ok((of_tenant, of_cloud))
     }
 

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Room for so much at once. Half of it is for whoever comes; the other half only for those who have less than a share, so
-/// that one of them alone leaves half of it to the others (promise P9). Clones are one room.
+/// Room for so many at once. A part of it is for whoever comes; the rest only for those who have less than a share, so that
+/// one of them alone leaves it to the others (promise P9). Clones are one room.
 #[derive(Debug)]
 pub struct Room<K>(Arc<Inner<K>>);
 
 #[derive(Debug)]
 struct Inner<K> {
     capacity: usize,
+    open: usize,
     share: usize,
     taken: Mutex<Taken<K>>,
 }
@@ -31,24 +32,24 @@ pub struct Place<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq + Clone> Room<K> {
-    /// Room for `capacity`, and a share of a sixteenth of it: so that eight who take all they can get leave room for more.
+    /// Room for `capacity`, half of it for whoever comes, and a share of a sixteenth.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self::with_share(capacity, capacity / 16)
+        Self::sharing(capacity, capacity.div_ceil(2), capacity / 16)
     }
 
-    /// Room for `capacity`, of which whoever has `share` gets more only while half of it is free.
+    /// Room for `capacity`, `open` of it for whoever comes; who has `share` gets more only while some of that is free.
     #[must_use]
-    pub fn with_share(capacity: usize, share: usize) -> Self {
+    pub fn sharing(capacity: usize, open: usize, share: usize) -> Self {
         let taken = Mutex::new(Taken { total: 0, by: HashMap::new() });
-        Self(Arc::new(Inner { capacity, share: share.max(1), taken }))
+        Self(Arc::new(Inner { capacity, open, share: share.max(1), taken }))
     }
 
     /// A place, if there is one for `who`.
     pub fn take(&self, who: &K) -> Option<Place<K>> {
         let mut taken = self.0.lock();
         let has = taken.by.get(who).copied().unwrap_or(0);
-        let is_scarce = taken.total >= self.0.capacity.div_ceil(2);
+        let is_scarce = taken.total >= self.0.open;
         if taken.total >= self.0.capacity || (is_scarce && has >= self.0.share) {
             return None;
         }
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_room_for_one_has_it() {
-        let room = Room::with_share(1, 0);
+        let room = Room::sharing(1, 0, 0);
         let only = room.take(&1);
         assert!(only.is_some() && room.take(&2).is_none());
     }

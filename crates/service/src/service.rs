@@ -77,6 +77,7 @@ impl Service {
             on_failure: parts.settings.on_audit_failure,
             last_failure: LastFailure::default(),
         };
+        let calls = parts.settings.calls;
         let inner = Inner {
             directory,
             leases: parts.leases,
@@ -84,9 +85,8 @@ impl Service {
             deployment: parts.deployment,
             providers: parts.providers,
             watches: Room::new(parts.settings.watches),
-            of_tenants: Room::new(parts.settings.calls),
-            // There may be but one cloud. What is left to others serves them while all of its tenants wait.
-            of_clouds: Room::with_share(parts.settings.calls, parts.settings.calls / 4 * 3),
+            of_tenants: Room::sharing(calls, calls / 4, calls / 16),
+            of_clouds: Room::sharing(calls, 0, calls / 8 * 3),
             verifying: Verifying::default(),
             authorizer: parts.authorizer,
             recorder: Arc::new(recorder),

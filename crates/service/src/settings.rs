@@ -19,8 +19,9 @@ pub struct Settings {
     /// Tenants whose records are held in memory. Default 50,000, some 200 MiB at 4 KiB each; beyond it others are dropped
     /// and read again when they are next used.
     pub tenants_held: usize,
-    /// Key operations under way at once. Default 4,096. One tenant gets no more than half of it and the tenants of one cloud
-    /// together three quarters, for what they wait for may never answer.
+    /// Requests that are let in at once, of which one caller may have half. Default 4,096. Of key operations that wait, for a
+    /// proof or a cloud, one tenant alone gets no more than a quarter of that, and the tenants of one cloud together three
+    /// eighths: what they wait for may never answer, and their caller may be everybody's.
     pub calls: usize,
     /// Streams of `WatchLeases` open at once, of which one caller gets no more than half. Default 1,024, for a million tenants
     /// in all.

@@ -210,7 +210,7 @@ async fn p9_a_tenant_whose_cloud_does_not_answer_leaves_room_for_others() {
         })
     };
     world.cloud.pause();
-    let waiting: Vec<_> = (0..8).map(|_| generate("acme")).collect();
+    let waiting: Vec<_> = (0..4).map(|_| generate("acme")).collect();
     world.clock.settle().await;
     let error = generate("acme").await.unwrap().unwrap_err();
     assert!(matches!(error, ServiceError::OverLimit(_)), "{error:?}");
