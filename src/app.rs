@@ -9,13 +9,13 @@ use std::time::Duration;
 use leasehold_api::v1::key_service_server::KeyServiceServer;
 use leasehold_api::v1::tenant_service_server::TenantServiceServer;
 use leasehold_audit::{AuditError, Journal, SigningKey, Sink};
-use leasehold_authz::{Authorizer, Identity, RuleError};
+use leasehold_authz::{Authorizer, RuleError};
 use leasehold_clock::{SystemClock, TimeSource};
 use leasehold_ids::DeploymentId;
 use leasehold_lease::Leases;
 use leasehold_registry::{Absent, MemoryRegistry, SqliteError, SqliteRegistry, SqliteSettings};
 use leasehold_secret::{Arena, ArenaConfig, OnUnlockable, SecretError};
-use leasehold_service::{Room, Service};
+use leasehold_service::Service;
 use leasehold_tenant::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +26,7 @@ use crate::admin::{self, Admin, AdminError, Health};
 use crate::config::{self, Audit, Config, Limits, Memory};
 use crate::grpc::{
     Bounds, Calls, Connections, Keys, MAX_KEY_REQUEST, MAX_NAME, MAX_TENANT_REQUEST, MAX_WATCH_MESSAGE,
-    Requests, Server, Tenants,
+    Requests, Rooms, Server, Tenants,
 };
 use crate::listen::{self, Bound, ListenError, Listener};
 use crate::providers::ProvidersError;
@@ -175,8 +175,8 @@ impl App {
             over: over.clone(),
         };
         let admin = admin.bind(config.admin).await?;
-        let room = Room::new(config.limits.calls);
-        let (requests, health) = requests(service, calls, arena, room).await?;
+        let rooms = Rooms::new(config.limits.calls);
+        let (requests, health) = requests(service, calls, arena, rooms).await?;
         let bounds = Bounds {
             connections: config.limits.connections,
             calls_per_connection: config.limits.calls_per_connection,
@@ -383,6 +383,7 @@ fn lease_settings(lease: &config::Lease) -> leasehold_lease::Settings {
 fn service_settings(limits: &Limits, audit: &Audit) -> leasehold_service::Settings {
     let mut settings = leasehold_service::Settings::default();
     settings.calls = limits.calls;
+    settings.watches = limits.watches;
     settings.on_audit_failure = audit.on_failure();
     settings
 }
@@ -392,7 +393,7 @@ async fn requests(
     service: Service,
     calls: Calls,
     arena: Arena,
-    room: Room<Identity>,
+    rooms: Rooms,
 ) -> Result<(Requests, HealthReporter), StartError> {
     let (clock, witness) = (Arc::clone(&calls.clock), Arc::new(calls.clone()));
     let keys = Keys { service: service.clone(), calls: calls.clone(), arena };
@@ -423,5 +424,5 @@ async fn requests(
         .add_service(v1.max_decoding_message_size(MAX_NAME))
         .add_service(v1alpha.max_decoding_message_size(MAX_NAME))
         .prepare();
-    Ok((Requests { routes, watches, room, clock, witness }, reporter))
+    Ok((Requests { routes, watches, rooms, clock, witness }, reporter))
 }

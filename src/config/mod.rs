@@ -109,18 +109,23 @@ pub struct Sentinel {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections of callers with certificates open at once; further ones are closed. As many more may be open on this machine,
-    /// where further ones wait to be accepted. Default 1,024: with receive windows of 256 KiB each, callers can make us hold
-    /// 256 MiB at worst.
+    /// Connections of callers with certificates open at once, of which one caller gets half; further ones are closed. As many more
+    /// may be open on this machine, where further ones wait to be accepted. Default 1,024: with receive windows of 256 KiB each,
+    /// both together can make us hold 512 MiB at worst.
     #[serde(deserialize_with = "bound::count")]
     pub connections: usize,
     /// Calls under way on one connection. Default 256.
     #[serde(deserialize_with = "bound::count")]
     pub calls_per_connection: u32,
-    /// Calls under way in all, from their first byte on; further ones are refused at once with RESOURCE_EXHAUSTED. Default
-    /// 4,096: each is a message of 64 KiB at most, 256 MiB at worst, and holds one or two keys in the clear.
+    /// Calls under way in all, from their first byte on, of which one caller gets half; further ones are refused at once with
+    /// RESOURCE_EXHAUSTED. Default 4,096: each is a message of 64 KiB at most, 256 MiB at worst, and holds one or two keys in the
+    /// clear.
     #[serde(deserialize_with = "bound::count")]
     pub calls: usize,
+    /// Streams of `WatchLeases` open at once, each for up to 1,000 tenants, of which one caller gets half; further ones are refused
+    /// with RESOURCE_EXHAUSTED. Default 1,024: with messages of 384 KiB at most, 384 MiB at worst.
+    #[serde(deserialize_with = "bound::count")]
+    pub watches: usize,
     /// How long a call may take; a shorter deadline of the client's counts instead. Default 15 s: the 12 s that a call waits
     /// for a proof and a little for the call to the cloud that follows.
     #[serde(deserialize_with = "bound::wait")]
@@ -135,6 +140,7 @@ impl Default for Limits {
             connections: 1024,
             calls_per_connection: 256,
             calls: 4096,
+            watches: 1024,
             deadline: Span(Duration::from_secs(15)),
             drain: Span(Duration::from_secs(20)),
         }
@@ -311,6 +317,7 @@ mod tests {
             ("limits.connections", ["0", "2000000"]),
             ("limits.calls_per_connection", ["0", "2000000"]),
             ("limits.calls", ["0", "9223372036854775807"]),
+            ("limits.watches", ["0", "2000000"]),
             ("limits.deadline", ["'0s'", "'1000y'"]),
             ("lease.proofs_per_second", ["0.0", "nan"]),
             ("memory.arena_bytes", ["64", "9223372036854775807"]),

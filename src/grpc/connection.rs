@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Of how much one connection remembers that it carried it. Beyond it the connection counts as having carried everything.
 const MAX_CARRIED: usize = 1024;
 
-/// How many connections are closed at once of all there are, and what is waited for then: 1,024 are closed in 4 s, and half of
+/// How many connections are closed at once of all there are, and what is waited for then: 2,048 are closed in 8 s, and half of
 /// the room for handshakes is left to others.
 const CLOSED_AT_ONCE: usize = 64;
 const CLOSING_PAUSE: Duration = Duration::from_millis(250);
@@ -30,7 +30,9 @@ pub(crate) struct Connection {
     identity: Identity,
     called: AtomicBool,
     carried: Mutex<Carried>,
+    /// That it is to be closed; and that it is to be cut soon, whatever is under way.
     close: CancellationToken,
+    cut: CancellationToken,
     refused: CancellationToken,
     answers: Mutex<Answers>,
 }
@@ -117,9 +119,20 @@ impl Connection {
         self.close.cancelled().await;
     }
 
-    /// Has it closed.
+    /// Has it closed as soon as what is under way on it is over.
+    pub(crate) fn retire(&self) {
+        self.close.cancel();
+    }
+
+    /// Has it closed, and cut soon.
     pub(crate) fn close(&self) {
         self.close.cancel();
+        self.cut.cancel();
+    }
+
+    /// Completes when it is to be cut soon.
+    pub(crate) async fn to_cut(&self) {
+        self.cut.cancelled().await;
     }
 
     /// Completes when plaintext that it brought was refused.
@@ -196,6 +209,7 @@ impl Connections {
             called: AtomicBool::new(false),
             carried,
             close: CancellationToken::new(),
+            cut: CancellationToken::new(),
             refused: CancellationToken::new(),
             answers: Mutex::default(),
         });

@@ -23,9 +23,12 @@ mod watch;
 pub(crate) use call::Calls;
 pub(crate) use connection::Connections;
 pub(crate) use key::Keys;
-pub(crate) use request::Requests;
+pub(crate) use request::{Requests, Rooms};
 pub(crate) use server::{Bounds, Server};
 pub(crate) use tenant_service::Tenants;
+
+/// The receive window of a connection, in bytes: what it may send us before we have begun to read it.
+pub(crate) const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// Largest key operation: an envelope of 4 KiB and two contexts of 8 × 512 bytes are 12 KiB.
 pub(crate) const MAX_KEY_REQUEST: usize = 16 * 1024;

@@ -16,15 +16,14 @@ impl Server {
     /// Who has not shown a certificate yet takes none of the `room` for connections, and gives way to the next who has not.
     pub(super) async fn accept_secured(self, listener: TcpListener, gate: Gate, room: Room<Identity>) {
         loop {
-            // While there is no place, others wait in the kernel's queue.
-            let next = async { (listener.accept().await, gate.stranger().await) };
-            let (accepted, place) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = self.ending.cancelled() => return,
-                next = next => next,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, from)) => {
+                    let place = gate.stranger();
                     let secured = self.clone().secured(stream, from, gate.clone(), place, room.clone());
                     drop(self.tasks.spawn(secured));
                 }

@@ -19,13 +19,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::CONNECTION_WINDOW;
 use super::connection::{Connection, Connections};
 use super::request::Requests;
 use crate::listen::{Listener, Local, Stream};
 use crate::tls::Peer;
 
-/// Receive windows: what a connection may send us before we have begun to read it. 1,024 connections hold 256 MiB at worst.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Of it, what one stream may send.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// Largest headers of a request; ours are a few hundred bytes.
@@ -39,6 +39,9 @@ const PING_ANSWER: Duration = Duration::from_secs(10);
 /// milliseconds left; streams are opened again by their clients. What is wiped is to be nowhere within 5 s, which leaves 3 s
 /// for a busy machine.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// The same for a connection that is to be closed because of what it brought: as long as a call has.
+const RETIRING: Duration = Duration::from_secs(15);
 
 /// How long a reader may take for an answer with plaintext once its connection is to be closed. Whoever reads at all has
 /// taken it by then.
@@ -152,7 +155,7 @@ impl Server {
             }
             () = self.kept_refused(&connection) => {
                 tracing::debug!("closing a connection that brought what was refused");
-                connection.close();
+                connection.retire();
             }
             () = self.silent(&connection) => {
                 tracing::debug!("closing a connection that never called");
@@ -164,15 +167,21 @@ impl Server {
         // deadline cuts what is left.
         serving.as_mut().graceful_shutdown();
         let cut = async {
-            connection.to_close().await;
+            connection.to_cut().await;
             self.clock.sleep(TAKING).await;
             if !connection.is_stalled() {
                 self.clock.sleep(CLOSING - TAKING).await;
             }
         };
+        // What is under way is other callers' and tenants', whom nobody has refused.
+        let retired = async {
+            connection.to_close().await;
+            self.clock.sleep(RETIRING).await;
+        };
         tokio::select! {
             ended = serving => log_end(ended),
             () = cut => {}
+            () = retired => {}
             () = who.is_over(CLOSING) => {}
         }
     }

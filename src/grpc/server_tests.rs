@@ -17,9 +17,9 @@ use tonic_types::StatusExt;
 
 use super::*;
 use crate::config::Listen;
-use crate::grpc::MAX_KEY_REQUEST;
 use crate::grpc::call::Call;
 use crate::grpc::decode::Witness;
+use crate::grpc::{MAX_KEY_REQUEST, Rooms};
 use crate::listen;
 use crate::status::Refusal;
 
@@ -111,7 +111,7 @@ async fn serve_by(clock: Arc<dyn TimeSource>, fake: &Fake, connections: usize) -
         requests: Requests {
             watches: routes.clone(),
             routes,
-            room: Room::new(4),
+            rooms: Rooms::new(4),
             clock: Arc::clone(&clock),
             witness: Arc::new(Nobody),
         },
@@ -278,13 +278,13 @@ async fn p9_a_request_that_does_not_arrive_is_refused_in_time() {
     let (answer, mut body) = client.send_request(request, false).unwrap();
     // A message of 16 bytes, of which one comes.
     body.send_data(vec![0, 0, 0, 0, 16, 1].into(), false).unwrap();
-    while server.requests.room.taken() == 0 {
+    while server.requests.rooms.taken() == 0 {
         tokio::task::yield_now().await;
     }
     clock.advance(Duration::from_secs(10)).await;
     let answer = answer.await.unwrap();
     assert_eq!(answer.headers()["grpc-status"], (Code::InvalidArgument as i32).to_string());
-    assert_eq!(server.requests.room.taken(), 0);
+    assert_eq!(server.requests.rooms.taken(), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Answers with plaintext, until their readers have taken them.
 //!
 //! A reader that grants no room holds its answer back for as long as it likes. Once the lease ends that the answer was
-//! given under, what has not left by then never does (promise P1).
+//! given under, what the transport has not begun to send never leaves (promise P1). What it has begun to send is cut off with
+//! the connection, 250 ms later while our part of the answer is not all sent, and 2 s later at most: nobody can take back what
+//! the transport's buffers hold, just as nobody can from the kernel's.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -126,15 +126,14 @@ mod tests {
 
     use super::*;
     use crate::app::App;
-    use crate::grpc::MAX_KEY_REQUEST;
+    use crate::grpc::MAX_WATCH_MESSAGE;
 
     #[tokio::test]
     async fn a_message_that_cannot_be_read_ends_the_stream_with_a_reason() {
-        let config =
-            "deployment = 'test'\nlisten.tcp = ['127.0.0.1:0']\nproviders.aws.region = 'eu-central-1'";
+        let config = "deployment = 'test'\nregistry.kind = 'memory'\nlisten.tcp = ['127.0.0.1:0']\nproviders.aws.region = 'eu-central-1'";
         let server = App::build(toml::from_str(config).unwrap()).await.unwrap().run();
         let mut client = KeyServiceClient::connect(server.endpoints()[0].clone()).await.unwrap();
-        let tenant = "x".repeat(MAX_KEY_REQUEST);
+        let tenant = "x".repeat(MAX_WATCH_MESSAGE);
         let subscriptions = vec![v1::WatchSubscription { tenant, mode: v1::WatchMode::Observe.into() }];
         let large = v1::WatchLeasesRequest { sequence: 1, subscriptions, acknowledgements: vec![] };
         let mut answers = client.watch_leases(tokio_stream::iter([large])).await.unwrap().into_inner();

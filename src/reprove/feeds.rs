@@ -208,16 +208,16 @@ impl Server {
                 while let Err(pause) = self.accepts.take(&()) {
                     self.clock.sleep(pause).await;
                 }
-                let accepted = listener.accept().await;
-                (accepted, self.places.take().await)
+                listener.accept().await
             };
-            let (accepted, place) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = self.ending.cancelled() => return,
-                next = next => next,
+                accepted = next => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    let place = self.places.take();
                     self.tasks.spawn(self.clone().open(stream, place, peer.ip()));
                 }
                 Err(error) => {

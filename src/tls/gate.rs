@@ -32,8 +32,8 @@ const LOGGED: Rate = Rate { per_second: 1.0, burst: 10.0 };
 pub(crate) struct Gate {
     acceptor: TlsAcceptor,
     trust: Arc<Trust>,
-    /// For connections that nobody is known on yet. When there is none left the oldest of them gives way once it had its time,
-    /// so that nobody can keep callers out by holding connections open.
+    /// For connections that nobody is known on yet. When there is none left the oldest of them gives way, so that nobody
+    /// can keep callers out by holding connections open.
     strangers: Places,
     logged: Arc<Buckets<()>>,
     clock: Arc<dyn TimeSource>,
@@ -69,8 +69,8 @@ impl Gate {
     }
 
     /// A place for somebody who connects.
-    pub(crate) async fn stranger(&self) -> Place {
-        self.strangers.take().await
+    pub(crate) fn stranger(&self) -> Place {
+        self.strangers.take()
     }
 
     /// Finds out who connected; none if it is nobody who may.

@@ -57,7 +57,9 @@ fn a_configuration_is_checked_without_a_server() {
     let (usable, report) = check(directory.path(), &format!("deployment = 'prod'\n{CLOUD}"));
     assert!(usable, "{report}");
     for told in [
-        "4096 x 64 KiB of messages = 256 MiB at worst",
+        "receive windows of 1024 with certificates, and as many on this machine: 2048 x 256 KiB = 512 MiB at worst",
+        "messages: 4096 x 64 KiB = 256 MiB at worst",
+        "messages: 1024 x 384 KiB = 384 MiB at worst",
         "65536 in 4 MiB: 4096 calls x 2 = 8192, and 57344 for leases in use; with a bound of 300 s proofs allow \
          1 x 25200 = 25200",
         "25200 leases in use with a bound of 300 s, 1260 of 15 s",

@@ -1,15 +1,10 @@
 //! The arithmetic of the limits.
 
 use crate::config::Config;
+use crate::grpc::{CONNECTION_WINDOW, MAX_TENANT_REQUEST, MAX_WATCH_MESSAGE};
 
 /// Keys that a call holds in the clear at most.
 const KEYS_PER_CALL: usize = 2;
-
-/// Bytes of receive windows that a connection can fill.
-const CONNECTION_BYTES: usize = 256 * 1024;
-
-/// Bytes of the largest request.
-const REQUEST_BYTES: usize = 64 * 1024;
 
 /// The share of the proofs that settings may plan on; the rest is for retries and events.
 const PLANNED_SHARE: f64 = 0.7;
@@ -56,21 +51,21 @@ fn leases_in_use(config: &Config, bound: f64) -> usize {
 pub(super) fn of(config: &Config) -> Vec<(&'static str, String)> {
     let (limits, room) = (&config.limits, Room::of(config));
     let clouds = config.providers.enabled().len();
-    let connections = bytes(limits.connections.saturating_mul(CONNECTION_BYTES));
+    let at_worst = |count: usize, each: usize| {
+        format!("{count} x {} = {} at worst", bytes(each), bytes(count.saturating_mul(each)))
+    };
     let sized = |size: u64| bytes(usize::try_from(size).unwrap_or(usize::MAX));
     vec![
         (
             "connections",
-            format!("{} x 256 KiB of receive windows = {connections} at worst", limits.connections),
-        ),
-        (
-            "calls",
             format!(
-                "{} x 64 KiB of messages = {} at worst",
-                limits.calls,
-                bytes(limits.calls.saturating_mul(REQUEST_BYTES))
+                "receive windows of {} with certificates, and as many on this machine: {}",
+                limits.connections,
+                at_worst(limits.connections.saturating_mul(2), CONNECTION_WINDOW as usize)
             ),
         ),
+        ("calls", format!("messages: {}", at_worst(limits.calls, MAX_TENANT_REQUEST))),
+        ("watches", format!("messages: {}", at_worst(limits.watches, MAX_WATCH_MESSAGE))),
         (
             "proofs",
             format!(

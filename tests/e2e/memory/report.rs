@@ -33,7 +33,7 @@ const REFUSED: &str = "
 ## What is refused
 
 Plaintext that came with a `WrapKey` which was refused is under no lease that is certain to end. Its connection is closed
-30 s later, or at once if nobody could read the message. Here the tenant was unknown, the context reserved, the key's length
+30 s later, once what is under way on it is over (15 s at most), or at once if nobody could read the message. Here the tenant was unknown, the context reserved, the key's length
 wrong, or the cloud failed; the lease stays live and the clients close nothing. Within 35 s nothing may be left. It is looked twice a second.
 ";
 
