@@ -434,7 +434,7 @@ async fn p9_who_says_nothing_keeps_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p9_more_callers_than_handshakes_at_once_are_all_let_in() {
-    let secured = Secured::with(&[], "handshakes = 2").await;
+    let secured = Secured::with(&[], "handshakes = 8").await;
     let signed = secured.prod.caller(&[COMPUTE]);
     let clients: Vec<_> = (0..24).map(|n| secured.client(&format!("caller-{n}"), &signed)).collect();
     for listed in join_all(clients.iter().map(list)).await {
