@@ -1,10 +1,6 @@
 //! The SDK's clients: connections of its own for every session, nothing cached, nothing repeated, no deadline.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::identity::IdentityCache;
@@ -13,33 +9,13 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::arn::Region;
 use crate::base;
-use crate::bounded::bounded;
 use crate::config::{AwsConfig, AwsConfigError};
 use crate::endpoint;
-
-/// How long an idle connection is kept, if its session lasts longer: one that is idle is closed before twice as long. 1 s: a
-/// busy session finds one open, and a key is in no buffer 5 s after its use, on a busy machine too. Whoever asks less often
-/// waits for a handshake, some milliseconds in a region.
-const POOL_IDLE: Duration = Duration::from_secs(1);
-
-/// Idle connections kept per host. 64: as many as one tenant may use at a time; more would only be kept for a burst.
-const POOL_SIZE: usize = 64;
-
-/// Makes pools of connections, which have nothing in common but how they verify a server.
-///
-/// The buffers of a connection keep what it carried for as long as it is open: keys, and the credentials of a session, in
-/// each request that they sign and in the answer that issues them. So each session has connections of its own that are
-/// closed with it, and is issued over one that is closed at once (promise P4). That is two handshakes for each proof.
-#[derive(Clone)]
-pub(crate) struct Pools(Arc<dyn Fn() -> SharedHttpClient + Send + Sync>);
+use crate::pool::Pools;
 
 /// Clients for all that we ask of AWS.
 #[derive(Debug, Clone)]
@@ -110,7 +86,7 @@ impl Clients {
     /// whose sessions end with it.
     pub(crate) fn for_one_visit(&self) -> Self {
         let http = self.pool();
-        Self { pools: Pools(Arc::new(move || http.clone())), ..self.clone() }
+        Self { pools: Pools::made_by(move || http.clone()), ..self.clone() }
     }
 
     /// Has one call made with `credentials`, over a connection of its own.
@@ -167,54 +143,9 @@ fn kms_builder(config: &AwsConfig, region: &Region, http: SharedHttpClient) -> a
         .identity_cache(IdentityCache::no_cache())
 }
 
-impl Pools {
-    async fn verifying_by(extra_roots: &[impl AsRef<Path>]) -> Result<Self, AwsConfigError> {
-        let mut roots = TrustStore::default();
-        for path in extra_roots {
-            roots.add_pem_certificate(read_roots(path.as_ref()).await?);
-        }
-        let context = TlsContext::builder()
-            .with_trust_store(roots)
-            .build()
-            .map_err(|e| AwsConfigError::Tls(Box::new(e)))?;
-        Ok(Self(Arc::new(move || {
-            let client = aws_smithy_http_client::Builder::new()
-                .pool_idle_timeout(POOL_IDLE)
-                .pool_max_idle_per_host(POOL_SIZE)
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(context.clone())
-                .build_https();
-            bounded(client)
-        })))
-    }
-
-    fn make(&self) -> SharedHttpClient {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Pools {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pools")
-    }
-}
-
-/// A PEM file that is known to be good: the SDK takes it unseen and panics over a bad one when it first connects.
-async fn read_roots(path: &Path) -> Result<Vec<u8>, AwsConfigError> {
-    let pem = tokio::fs::read(path)
-        .await
-        .map_err(|source| AwsConfigError::UnreadableRoots { path: path.to_owned(), source })?;
-    let bad = || AwsConfigError::BadRoots { path: path.to_owned() };
-    let certificates: Vec<_> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| bad())?;
-    let mut store = rustls::RootCertStore::empty();
-    let (added, ignored) = store.add_parsable_certificates(certificates);
-    if added == 0 || ignored > 0 { Err(bad()) } else { Ok(pem) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use aws_smithy_runtime_api::client::http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -255,7 +186,7 @@ mod tests {
         change(&mut config);
         let noted = Noted::default();
         let (http, all) = (SharedHttpClient::new(noted.clone()), noted);
-        let clients = Clients::with_pools(&config, Pools(Arc::new(move || http.clone()))).await.unwrap();
+        let clients = Clients::with_pools(&config, Pools::made_by(move || http.clone())).await.unwrap();
         let session = credentials();
         for signed_by in [None, Some(&session)] {
             let (client, credentials) = clients.sts(signed_by);

@@ -28,6 +28,7 @@ mod inspect;
 mod key;
 mod kit;
 mod policy;
+mod pool;
 #[cfg(test)]
 mod proptests;
 mod provider;
