@@ -7,6 +7,7 @@ use std::time::Duration;
 use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport};
 use leasehold_provider::{Fault, ProviderError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
@@ -52,12 +53,14 @@ impl Clients {
         let failed = |error: rustls::Error| AzureConfigError::Tls(Box::new(error));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(failed)?;
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        // What a session could be resumed with would outlive its connection (promise P4).
+        tls.resumption = Resumption::disabled();
         let http = pool(&tls, cloud, &targets).map_err(|e| AzureConfigError::Tls(Box::new(e)))?;
         Ok(Self { tls, targets, cloud, http })
     }

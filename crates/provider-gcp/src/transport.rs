@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use leasehold_provider::{Fault, ProviderError};
+use rustls::client::Resumption;
 use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
@@ -42,12 +43,14 @@ impl Pools {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let failed = |error: rustls::Error| GcpConfigError::Client(Box::new(error));
         let verifier = Verifier::new(Arc::clone(&provider)).map_err(failed)?;
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        // What a session could be resumed with would outlive its connection (promise P4).
+        tls.resumption = Resumption::disabled();
         Ok(Self { tls })
     }
 
