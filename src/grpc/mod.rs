@@ -1,7 +1,8 @@
 //! The API over gRPC.
 //!
-//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`, `verification`; then `server`,
-//! `secured`, `request`, `decode`, `connection` and `untaken`, which keep the transport within its bounds and close connections that carried what was wiped.
+//! Reading order: `call` (what every unary call passes), `key`, `tenant_service`, `tenant`, `binding`, `watch`, `lease`, `kit`,
+//! `verification`; then `server`, `secured`, `request`, `decode`, `connection` and `untaken`, which keep the transport within its
+//! bounds and close connections that carried what was wiped.
 
 mod binding;
 mod call;

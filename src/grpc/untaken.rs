@@ -71,3 +71,38 @@ impl hyper::body::Body for Guarded {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+    use leasehold_authz::Identity;
+
+    use super::*;
+    use crate::grpc::Connections;
+
+    /// An answer with plaintext under `main`, or one with none.
+    fn answer(connection: &Arc<Connection>, has_plaintext: bool) -> Response<Body> {
+        let message = tonic::Response::new("tenants/acme/bindings/main".to_owned());
+        let answer = if has_plaintext { mark(message, |binding| binding) } else { message };
+        let (_, name, extensions) = answer.into_parts();
+        let mut response = Response::new(Body::new(Full::new(Bytes::from(name))));
+        *response.extensions_mut() = extensions;
+        guard(connection, response)
+    }
+
+    #[tokio::test]
+    async fn p1_an_answer_that_has_not_left_when_its_lease_ends_never_does() {
+        let connections = Connections::default();
+        let (connection, _listed) = connections.open(Identity::Loopback);
+        let binding = "tenants/acme/bindings/main".parse().unwrap();
+        connection.carries(&binding);
+        let bodies = [true, true, false].map(|has_plaintext| answer(&connection, has_plaintext));
+        let [in_time, late, other] = bodies;
+        assert_eq!(in_time.into_body().collect().await.unwrap().to_bytes().len(), 26);
+        connections.close_carriers(Some(&binding));
+        assert!(connection.is_stalled());
+        assert_eq!(late.into_body().collect().await.unwrap_err().code(), tonic::Code::Unavailable);
+        assert!(!connection.is_stalled(), "nobody waits for what never leaves");
+        assert!(other.into_body().collect().await.is_ok());
+    }
+}

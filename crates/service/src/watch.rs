@@ -118,6 +118,8 @@ impl Watch {
                     self.looking = None;
                     match known {
                         Ok(known) => self.follow(&id, known),
+                        // It was forgotten meanwhile.
+                        Err(_) if !self.watched.contains_key(&id) => Vec::new(),
                         Err(error) => return Err(self.refuse(error, Some(&id)).await),
                     }
                 }
@@ -170,6 +172,7 @@ impl Watch {
         last.retain(|tenant, mode| match mode {
             WatchMode::Forget => {
                 self.watched.remove(tenant);
+                self.unsettled.remove(tenant);
                 false
             }
             mode => self.watched.get(tenant).is_none_or(|watched| watched.mode != *mode),

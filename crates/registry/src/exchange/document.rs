@@ -11,10 +11,10 @@ use leasehold_tenant::{
     RESERVED_PREFIX, RevocationBound, Tenant, TenantState, TermsError, is_display_name,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::rows::{BindingRow, RowError, TenantRow};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::rows::{BindingRow, RowError, TenantRow};
 
 /// The form of the file. Later releases read it.
 pub(super) const FORM: u32 = 1;

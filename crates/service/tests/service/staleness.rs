@@ -198,6 +198,19 @@ async fn p1_hold_ends_with_the_refusals_when_the_registry_is_down_past_its_stale
 }
 
 #[tokio::test]
+async fn a_watch_outlives_the_record_of_a_tenant_that_it_forgot() {
+    let world = World::with_acme().await;
+    let mut watch = watching(&world, WatchMode::Observe).await;
+    told(&world, &mut watch).await;
+    world.registry.slow_down_next_read();
+    world.clock.advance(seconds(15 * 60 + 1)).await;
+    assert!(next(&world, &mut watch).await.is_none(), "the record is being read");
+    watch.receive(message(2, &[("acme", WatchMode::Forget)])).await.unwrap();
+    world.clock.advance(seconds(3)).await;
+    assert!(next(&world, &mut watch).await.is_none(), "nobody asks any more what became of it");
+}
+
+#[tokio::test]
 async fn p1_no_ttl_is_renewed_by_a_record_that_is_too_old() {
     for mode in [WatchMode::Observe, WatchMode::Hold] {
         let world = World::with_acme().await;
