@@ -74,10 +74,11 @@ where
     }
 }
 
-/// What an answer means. One with a status of a failing server says no more than that, whatever it says besides (promise P3).
+/// What an answer means. A no has a status of a refusal: with any other it says no more than that status, whatever it says
+/// besides (promise P3).
 fn fault(call: Call, code: Option<&str>, status: u16, retry_after: Option<Duration>) -> Fault {
     match said(call, code, status, retry_after) {
-        Fault::Denied { .. } | Fault::KeyUnusable(_) if status >= 500 => Fault::Unavailable,
+        Fault::Denied { .. } | Fault::KeyUnusable(_) if !(400..500).contains(&status) => Fault::Unavailable,
         fault => fault,
     }
 }

@@ -106,11 +106,13 @@ fn p3_an_unknown_code_neither_denies_nor_proves_whatever_its_status() {
 }
 
 #[test]
-fn p3_a_server_that_fails_denies_nothing_whatever_it_says() {
+fn p3_nothing_denies_without_the_status_of_a_refusal_whatever_it_says() {
     for (code, _, _) in rows() {
         for call in [Call::WhoAmI, BASE, NEXT, Call::Key] {
-            let fault = fault(call, Some(code), 503, None);
-            assert!(!ProviderError::new(fault, "").is_denial(), "{code} of {call:?}");
+            for status in [200, 307, 347, 500, 503, 599] {
+                let fault = fault(call, Some(code), status, None);
+                assert!(!ProviderError::new(fault, "").is_denial(), "{status} {code} of {call:?}");
+            }
         }
     }
 }

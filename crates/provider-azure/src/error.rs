@@ -93,8 +93,19 @@ pub(crate) fn failure(call: Call, error: &Error, head: Option<&Head>) -> Provide
     ProviderError::new(Fault::Unavailable, detail)
 }
 
-/// The table.
+/// What an answer means. A no has a status of a refusal: with any other it says no more than that status, whatever it says
+/// besides (promise P3).
 fn fault(call: Call, refusal: &Refusal) -> Fault {
+    match said(call, refusal) {
+        Fault::Denied { .. } | Fault::KeyUnusable(_) if !(400..500).contains(&refusal.status) => {
+            Fault::Unavailable
+        }
+        fault => fault,
+    }
+}
+
+/// The table.
+fn said(call: Call, refusal: &Refusal) -> Fault {
     let throttled = Fault::Throttled { by: Throttler::Cloud, retry_after: refusal.retry_after };
     match call {
         _ if refusal.status == 429 => throttled,

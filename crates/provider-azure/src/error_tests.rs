@@ -121,6 +121,7 @@ fn vault_rows() -> Vec<Row> {
         both(503, "ServiceUnavailable", None, "", Unavailable),
         // A status of its own says more than a code that was made up on the way.
         both(502, "Forbidden", Some("ForbiddenByRbac"), "", Unavailable),
+        both(307, "Forbidden", Some("ForbiddenByRbac"), "", Unavailable),
     ]
 }
 

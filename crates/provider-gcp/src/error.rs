@@ -116,10 +116,13 @@ impl Refusal {
             .with_request_id(Some(request_id))
     }
 
-    /// What it means. One with a status of a failing server says no more than that, whatever it says besides (promise P3).
+    /// What it means. A no has a status of a refusal: with any other it says no more than that status, whatever it says besides
+    /// (promise P3).
     fn fault(&self, call: Call, hop: usize) -> Fault {
         match self.said(call, hop) {
-            Fault::Denied { .. } | Fault::KeyUnusable(_) if self.http >= 500 => Fault::Unavailable,
+            Fault::Denied { .. } | Fault::KeyUnusable(_) if !(400..500).contains(&self.http) => {
+                Fault::Unavailable
+            }
             fault => fault,
         }
     }

@@ -234,13 +234,15 @@ fn p3_an_unknown_code_neither_denies_nor_proves_whatever_its_status() {
 }
 
 #[test]
-fn p3_a_server_that_fails_denies_nothing_whatever_it_says() {
+fn p3_nothing_denies_without_the_status_of_a_refusal_whatever_it_says() {
     for (status, details, message, _) in identity_rows().into_iter().chain(key_rows()).chain(external_rows())
     {
-        let refusal = read(503, &answer(status, message, &details));
-        for call in CALLS {
-            let error = ProviderError::new(refusal.fault(call, 1), "");
-            assert!(!error.is_denial(), "{status} {details} {message:?} of {call:?}");
+        for http in [307, 347, 500, 503, 599] {
+            let refusal = read(http, &answer(status, message, &details));
+            for call in CALLS {
+                let error = ProviderError::new(refusal.fault(call, 1), "");
+                assert!(!error.is_denial(), "{http} {status} {details} {message:?} of {call:?}");
+            }
         }
     }
 }
