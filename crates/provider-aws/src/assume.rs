@@ -175,10 +175,9 @@ async fn take(
         .map_err(|e| failure(Call::Assume { hop: index }, &e))?;
     let request_id = aws_sdk_sts::operation::RequestId::request_id(&answer).map(Into::into);
     let given = answer.credentials.ok_or_else(incomplete)?;
-    if [&given.access_key_id, &given.secret_access_key, &given.session_token]
-        .iter()
-        .any(|part| part.is_empty())
-    {
+    let parts = [&given.access_key_id, &given.secret_access_key, &given.session_token];
+    // The SDK makes 1970 of an expiry that is not there.
+    if parts.iter().any(|part| part.is_empty()) || given.expiration.secs() <= 0 {
         return Err(incomplete());
     }
     let expires_at = SystemTime::try_from(given.expiration).map_err(|_| incomplete())?;
